@@ -1,0 +1,86 @@
+"""The seams: where recordings come from, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.recording import Recording, Segment
+from storage.spans import Span
+
+
+class RecordingSource(Protocol):
+    """Anything that a recording can be read from.
+
+    Every source keeps the promises that ``tests/contracts/recording_source.py`` checks.
+    """
+
+    @property
+    def recording(self) -> Recording:
+        """What the source holds."""
+        ...
+
+    def segments(self, group: int, span: Span | None = None) -> Iterator[Segment]:
+        """Yield the gap-free stretches of a rate group, in order, as they lie within ``span``.
+
+        Together they hold every sample of the span exactly once. The stretches are found while
+        iterating, so that their number costs no memory.
+
+        Raises
+        ------
+        TimestampGap
+            If the time stamps step back, repeat or are missing.
+        """
+        ...
+
+    def time_us(self, group: int, index: int) -> int:
+        """Return when a sample was taken, in microseconds since 1970-01-01 UTC."""
+        ...
+
+    def read(
+        self,
+        group: int,
+        span: Span,
+        channels: Span | None = None,
+        out: NDArray[np.generic] | None = None,
+    ) -> NDArray[np.generic]:
+        """Return stored numbers, shape ``(n_samples, n_channels)``, in the group's dtype.
+
+        ``out``, if given, is filled and returned; it may be of any memory order, so that a caller
+        who needs whole channels passes the transpose of a channel-major array.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class RecordingSink(Protocol):
+    """Anything that a recording can be written to.
+
+    ``write`` is all or nothing: until it returns, nobody finds a recording there.
+    """
+
+    def write(self, source: RecordingSource) -> str:
+        """Write a whole recording and return where it is, a path or URL.
+
+        Raises
+        ------
+        AlreadyExists
+            If something else rests there.
+        """
+        ...
