@@ -1,0 +1,185 @@
+"""Folders of plain files: on this machine, or under a prefix of an S3 bucket.
+
+Both kinds promise the same: a file appears whole or not at all, and a log keeps each record that
+was added to it once ``append`` has returned.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from storage.buckets import BucketFolder
+from storage.errors import AlreadyExists, NotFound
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Folder(Protocol):
+    """Where files are written to and read from, by names that may contain slashes."""
+
+    @property
+    def url(self) -> str:
+        """Absolute path or ``s3://bucket/prefix``."""
+        ...
+
+    def write(self, name: str, buffers: Sequence[Buffer]) -> None:
+        """Write a file from consecutive buffers, replacing what was there."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content.
+
+        Raises
+        ------
+        NotFound
+            If there is no such file.
+        """
+        ...
+
+    def size(self, name: str) -> int | None:
+        """Return a file's length in bytes, or None where there is none."""
+        ...
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Yield the names of all files below ``prefix``, in order."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a file; nothing happens where there is none."""
+        ...
+
+    def append(self, log: str, record: bytes) -> None:
+        """Add one record to a log. One writer at a time."""
+        ...
+
+    def read_log(self, log: str) -> bytes:
+        """Return the whole records of a log, in order; empty where there is none."""
+        ...
+
+    def delete_tree(self, prefix: str) -> None:
+        """Remove everything below ``prefix``."""
+        ...
+
+
+class LocalFolder:
+    """A folder of this machine; it is made when something is first written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._known: set[Path] = set()
+
+    @property
+    def url(self) -> str:
+        """Absolute path."""
+        return str(self.path)
+
+    def _place(self, name: str) -> Path:
+        place = self.path / name
+        if place.parent not in self._known:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._known.add(place.parent)
+        return place
+
+    def write(self, name: str, buffers: Sequence[Buffer]) -> None:
+        """Write aside, then rename."""
+        place = self._place(name)
+        aside = f"{place}.part"
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            _write_all(descriptor, buffers)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(aside)
+            raise
+        finally:
+            os.close(descriptor)
+        os.replace(aside, place)
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content."""
+        try:
+            return (self.path / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotFound(f"{self.path / name}: there is no such file") from error
+
+    def size(self, name: str) -> int | None:
+        """Return a file's length in bytes, or None where there is none."""
+        try:
+            return (self.path / name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Yield the names of all whole files below ``prefix``, in order."""
+        for folder, folders, files in os.walk(self.path):
+            folders.sort()
+            for name in sorted(files):
+                relative = (Path(folder) / name).relative_to(self.path).as_posix()
+                if relative.startswith(prefix) and not relative.endswith(".part"):
+                    yield relative
+
+    def delete(self, name: str) -> None:
+        """Remove a file; nothing happens where there is none."""
+        (self.path / name).unlink(missing_ok=True)
+
+    def append(self, log: str, record: bytes) -> None:
+        """Add one line to a file."""
+        if b"\n" in record:
+            raise ValueError("a record of a log is one line")
+        with open(self._place(log), "ab") as file:
+            file.write(record + b"\n")
+
+    def read_log(self, log: str) -> bytes:
+        """Return the whole lines; a last one that was cut short by a crash is left out."""
+        try:
+            content = (self.path / log).read_bytes()
+        except FileNotFoundError:
+            return b""
+        return content[: content.rfind(b"\n") + 1]
+
+    def delete_tree(self, prefix: str) -> None:
+        """Remove a folder with all that is in it."""
+        shutil.rmtree(self.path / prefix, ignore_errors=True)
+        self._known.clear()
+
+
+def _write_all(descriptor: int, buffers: Sequence[Buffer]) -> None:
+    pending = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
+    while pending:
+        written = os.writev(descriptor, pending[: os.sysconf("SC_IOV_MAX")])
+        while pending and written >= len(pending[0]):
+            written -= len(pending.pop(0))
+        if written:
+            pending[0] = pending[0][written:]
+
+
+def open_folder(url: str) -> Folder:
+    """Return the folder at a local path or an ``s3://`` URL; it need not exist yet."""
+    if url.startswith("s3://"):
+        return BucketFolder(url)
+    return LocalFolder(Path(url))
+
+
+def publish_by_rename(staging: LocalFolder, final: Path) -> None:
+    """Make a finished local folder appear at its final place in one step.
+
+    Raises
+    ------
+    AlreadyExists
+        If something is there already.
+    """
+    if final.exists():
+        raise AlreadyExists(f"{final}: exists already; choose another folder")
+    final.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(staging.path, final)
+
+
+def unique_name(stem: str) -> str:
+    """Return a name that nothing else has."""
+    return f"{stem}-{uuid.uuid4().hex[:12]}"
