@@ -23,22 +23,34 @@ class Scaling:
     to_unit
         From the unit that the file names to the unit of the channel, for example 1e6 from volts
         to microvolts.
+    in_double
+        Compute in double precision. Otherwise the precision is what NumPy makes of the types at
+        hand, which for 32-bit floats may be single.
     """
 
     factor: Factor = 1.0
     offset: Factor = 0.0
     to_unit: float = 1.0
+    in_double: bool = True
 
-    def apply(self, stored: NDArray[np.generic]) -> NDArray[np.floating]:
-        """Return the physical values of an array of any shape, in NumPy's own result type."""
-        return (stored * self.factor + self.offset) * self.to_unit
+    def apply(
+        self, stored: NDArray[np.generic], out: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return the physical values of an array of any shape.
 
-    def apply_into(self, stored: NDArray[np.generic], out: NDArray[np.float64]) -> None:
-        """Write the physical values of ``stored`` into ``out``, an array of the same shape.
-
-        Bit for bit what :meth:`apply` returns where that is computed in double precision, without
-        an array of its own.
+        Parameters
+        ----------
+        stored
+            Stored numbers.
+        out
+            Array of the same shape to write to, instead of a new one.
         """
-        np.multiply(stored, self.factor, out=out, dtype=np.float64)
-        np.add(out, self.offset, out=out)
-        np.multiply(out, self.to_unit, out=out)
+        if out is None:
+            out = np.empty(stored.shape, np.float64)
+        if self.in_double:
+            np.multiply(stored, self.factor, out=out, dtype=np.float64)
+            np.add(out, self.offset, out=out)
+            np.multiply(out, self.to_unit, out=out)
+        else:
+            out[...] = (stored * self.factor + self.offset) * self.to_unit
+        return out

@@ -1,0 +1,150 @@
+"""The platform's chunk format: names, payload, gzip member, channel metadata.
+
+A chunk file is one gzip member of headerless big-endian doubles, in microvolts, of one channel. Its
+name gives the channel's index and the times of its first and last sample, inclusive. Source: the
+public processor ``Pennsieve/processor-post-timeseries`` and the service that reads the chunks,
+``Pennsieve/pennsieve-streaming``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from storage.recording import Channel
+from storage.scaling import Scaling
+
+Buffer = bytes | bytearray | memoryview
+
+# No file name and a zero time stamp: equal samples give equal files.
+GZIP_HEADER = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255])
+STORED_BLOCK = 65_535
+PLATFORM_NAME = re.compile(r"channel-\d{5,}(_-?\d+_-?\d+\.bin\.gz|\.metadata\.json)")
+
+
+def chunk_name(index: int, start_us: int, end_us: int) -> str:
+    """Return the name of a chunk file; ``end_us`` is the time of its last sample."""
+    return f"channel-{index:05d}_{start_us}_{end_us}.bin.gz"
+
+
+def metadata_name(index: int) -> str:
+    """Return the name of a channel's metadata file."""
+    return f"channel-{index:05d}.metadata.json"
+
+
+def channel_metadata(
+    channel: Channel, rate_hz: float, start_us: int, end_us: int
+) -> dict[str, Any]:
+    """Return a channel as the platform's API takes it; times in microseconds, inclusive."""
+    return {
+        "name": channel.label,
+        "start": start_us,
+        "end": end_us,
+        "unit": channel.unit,
+        "rate": rate_hz,
+        "type": "CONTINUOUS",
+        "group": channel.group,
+        "lastAnnotation": 0,
+        "properties": [],
+    }
+
+
+def encode_metadata(metadata: dict[str, Any]) -> bytes:
+    """Return the metadata file's content: one line of JSON."""
+    return json.dumps(metadata).encode()
+
+
+def fill_payload(
+    stored: NDArray[np.generic], scaling: Scaling, scratch: NDArray[np.float64]
+) -> memoryview:
+    """Scale one channel's samples into big-endian doubles.
+
+    Parameters
+    ----------
+    stored
+        Stored numbers, shape ``(n_samples,)``.
+    scratch
+        At least as long; holds the result, and is overwritten by the next call.
+
+    Returns
+    -------
+    memoryview
+        ``n_samples * 8`` bytes within ``scratch``.
+    """
+    payload = scaling.apply(stored, scratch[: len(stored)])
+    payload.byteswap(inplace=True)
+    return memoryview(payload).cast("B")
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of an output, as its manifest lists it.
+
+    Parameters
+    ----------
+    samples
+        Number of samples; None for metadata.
+    bytes
+        Length of the file.
+    sha256
+        Of the file; or None, then ``crc32`` is that of the decompressed payload, which the gzip
+        member also carries.
+    """
+
+    name: str
+    bytes: int
+    samples: int | None = None
+    sha256: str | None = None
+    crc32: str | None = None
+
+    def as_json(self) -> str:
+        """Return one line of JSON, without what is not known."""
+        return json.dumps({key: value for key, value in asdict(self).items() if value is not None})
+
+
+def pack(payload: memoryview, level: int, with_sha256: bool) -> tuple[list[Buffer], dict[str, str]]:
+    """Return the gzip member as consecutive buffers, and its digest.
+
+    Parameters
+    ----------
+    payload
+        What to pack.
+    level
+        0 stores; 1 to 3 compress with ISA-L.
+    with_sha256
+        Digest by SHA-256 of the member; else by the member's own CRC-32.
+    """
+    if level:
+        member = isal_zlib.compress(payload, level=level, wbits=31)
+        buffers: list[Buffer] = [member]
+        crc32 = struct.unpack_from("<I", member, len(member) - 8)[0]
+    else:
+        crc32 = isal_zlib.crc32(payload)
+        buffers = _stored_member(payload, crc32)
+    if not with_sha256:
+        return buffers, {"crc32": f"{crc32:08x}"}
+    digest = hashlib.sha256()
+    for buffer in buffers:
+        digest.update(buffer)
+    return buffers, {"sha256": digest.hexdigest()}
+
+
+def _stored_member(payload: memoryview, crc32: int) -> list[Buffer]:
+    buffers: list[Buffer] = [GZIP_HEADER]
+    for start in range(0, len(payload), STORED_BLOCK):
+        block = payload[start : start + STORED_BLOCK]
+        last = start + STORED_BLOCK >= len(payload)
+        buffers.append(struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF))
+        buffers.append(block)
+    if not payload:
+        buffers.append(struct.pack("<BHH", 1, 0, 0xFFFF))
+    buffers.append(struct.pack("<II", crc32, len(payload) & 0xFFFFFFFF))
+    return buffers

@@ -1,0 +1,102 @@
+"""The manifest of an output: what was written, from what, and the digest of every file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from storage.chunk_format import FileEntry
+from storage.errors import CorruptRecording, NotFound
+from storage.folders import Folder
+
+NAME = "manifest.json"
+FORMAT = "chunked-gz"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkManifest:
+    """An output's manifest.
+
+    Parameters
+    ----------
+    head
+        All but the files: format, version, recording, source, options, series.
+    files
+        In the order of channels and time within each series, metadata last.
+    """
+
+    head: dict[str, Any]
+    files: tuple[FileEntry, ...]
+
+    def encode(self) -> bytes:
+        """Return the file's content: JSON, one line for each file."""
+        head = json.dumps(self.head, indent=1)[:-2]
+        lines = ",\n".join(entry.as_json() for entry in self.files)
+        return f'{head},\n "files": [\n{lines}\n]}}\n'.encode()
+
+    @property
+    def content(self) -> set[FileEntry]:
+        """What two equal outputs have in common, whenever and from wherever they were made."""
+        return set(self.files)
+
+
+def read_manifest(folder: Folder) -> ChunkManifest:
+    """Read an output's manifest.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    CorruptRecording
+        If it is not one of ours.
+    """
+    try:
+        content = json.loads(folder.read(NAME))
+        files = tuple(FileEntry(**entry) for entry in content.pop("files"))
+        if (content["format"], content["version"]) != (FORMAT, VERSION):
+            raise ValueError(f"format {content['format']} version {content['version']}")
+    except NotFound:
+        raise NotFound(
+            f"{folder.url}: has no {NAME}, so it is no finished output; convert again"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptRecording(
+            f"{folder.url}/{NAME}: expected a {FORMAT} manifest of version {VERSION} "
+            f"({error}); convert again with --overwrite"
+        ) from error
+    return ChunkManifest(content, files)
+
+
+def logged_files(folder: Folder, logs: list[str]) -> Iterator[FileEntry]:
+    """Yield the chunk files that finished runs have logged, in the order of the plan.
+
+    ``logs`` are the names of the runs' logs.
+    """
+    for log in logs:
+        seen: set[str] = set()
+        for line in folder.read_log(log).splitlines():
+            for entry in json.loads(line)["files"]:
+                if entry["name"] not in seen:
+                    seen.add(entry["name"])
+                    yield FileEntry(**entry)
+
+
+_CHANNEL = re.compile(r"channel-(\d+)[_.]")
+
+
+def channel_index(name: str) -> int:
+    """Return the channel index in a file's name.
+
+    Raises
+    ------
+    CorruptRecording
+        If the name is not of the format.
+    """
+    found = _CHANNEL.match(name)
+    if found is None:
+        raise CorruptRecording(f"{name}: not the name of a chunk or metadata file")
+    return int(found.group(1))
