@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from storage.errors import NotAuthorized, NotFound, RemoteError, UsageError
 
@@ -122,31 +124,35 @@ class BucketFolder:
             with _named(self.url):
                 obstore.delete(self._store, names)
 
+    def signature(self) -> str:
+        """Return a digest of all names, lengths and the store's tags."""
+        import obstore
 
-class _named:
-    """Turns obstore's errors into ours, with the URL that they are about."""
+        digest = hashlib.sha256()
+        with _named(self.url):
+            for page in obstore.list(self._store):
+                for item in page:
+                    tag = item["e_tag"] or item["last_modified"]
+                    digest.update(f"{item['path']} {item['size']} {tag}\n".encode())
+        return digest.hexdigest()
 
-    def __init__(self, url: str) -> None:
-        self._url = url
 
-    def __enter__(self) -> None: ...
+@contextmanager
+def _named(url: str) -> Iterator[None]:
+    """Turn obstore's errors into ours, with the URL that they are about."""
+    from obstore import exceptions
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from obstore import exceptions
-
-        if error is None:
-            return
-        if isinstance(error, (exceptions.NotFoundError, FileNotFoundError)):
-            raise NotFound(f"{self._url}: there is no such object") from error
-        if isinstance(
-            error, (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
-        ):
-            raise NotAuthorized(
-                f"{self._url}: access denied; check the AWS keys and the bucket's policy"
-            ) from error
-        if isinstance(error, exceptions.BaseError):
-            reason = str(error).strip().splitlines()[0]
-            raise RemoteError(f"{self._url}: {reason}") from error
+    try:
+        yield
+    except (exceptions.NotFoundError, FileNotFoundError) as error:
+        raise NotFound(f"{url}: there is no such object") from error
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        raise NotAuthorized(
+            f"{url}: access denied; check the AWS keys and the bucket's policy"
+        ) from error
+    except exceptions.BaseError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RemoteError(f"{url}: {reason}") from error
 
 
 def open_object(url: str) -> tuple[BinaryIO, int, str]:

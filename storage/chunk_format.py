@@ -81,7 +81,7 @@ def fill_payload(
     """
     payload = scaling.apply(stored, scratch[: len(stored)])
     payload.byteswap(inplace=True)
-    return memoryview(payload).cast("B")
+    return payload.data.cast("B")
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,20 +130,20 @@ def check_free(output: Output, plan: dict[str, Any], overwrite: bool) -> None:
     folder = open_folder(output.url)
     if output.in_bucket and _staged_plan(folder) == plan:
         return
+    ours = _names_moved(output)
     for name in folder.names("channel-"):
-        if PLATFORM_NAME.fullmatch(name) and not _moved_by_us(output, name):
+        if PLATFORM_NAME.fullmatch(name) and name not in ours:
             raise AlreadyExists(
                 f"{output.url}: holds {name} of an output without a manifest; choose another "
                 "folder, or replace it with --overwrite"
             )
 
 
-def _moved_by_us(output: Output, name: str) -> bool:
+def _names_moved(output: Output) -> set[str]:
     try:
-        staged = read_manifest(open_folder(output.staging))
-    except NotFound:
-        return False
-    return any(entry.name == name for entry in staged.files)
+        return {entry.name for entry in read_manifest(open_folder(output.staging)).files}
+    except StorageError:
+        return set()
 
 
 def begin_staging(output: Output, plan: dict[str, Any]) -> bool:
@@ -224,7 +224,7 @@ def _publish_by_rename(output: Output, manifest: ChunkManifest) -> None:
     staged.delete_tree(PARTS)
     staged.delete(PLAN)
     _flush(staged.path)
-    os.rename(staged.path, output.url)
+    staged.path.rename(output.url)
     _flush(Path(output.url).parent)
 
 
@@ -238,11 +238,11 @@ def _publish_by_moving(output: Output, manifest: ChunkManifest, overwrite: bool)
     final.delete(chunk_manifest.NAME)
     for entry in manifest.files:
         if staged.size(entry.name) is not None:
-            os.replace(staged.path / entry.name, final.path / entry.name)
+            (staged.path / entry.name).replace(final.path / entry.name)
     if overwrite:
         _delete_stale(final, manifest)
     _flush(final.path)
-    os.replace(staged.path / chunk_manifest.NAME, final.path / chunk_manifest.NAME)
+    (staged.path / chunk_manifest.NAME).replace(final.path / chunk_manifest.NAME)
     _flush(final.path)
     final.delete_tree(STAGING)
 

@@ -86,9 +86,7 @@ class Run:
     @property
     def log(self) -> str:
         """Name of the log of what the run has finished; sorts in the order of the output."""
-        return (
-            f".parts/{self.group:04d}-{self.channels.start:06d}-{self.span.start:016d}.jsonl"
-        )
+        return f".parts/{self.group:04d}-{self.channels.start:06d}-{self.span.start:016d}.jsonl"
 
 
 def first_indices(recording: Recording) -> list[int]:
@@ -115,7 +113,7 @@ def plan_runs(
         Stored bytes that a run holds at least before the next begins; None for one run for all
         samples.
     """
-    runs = []
+    runs: list[Run] = []
     recording = source.recording
     for number, (group, first) in enumerate(
         zip(recording.groups, first_indices(recording), strict=True)

@@ -214,9 +214,7 @@ class StampReader:
                 return float(stamps[-1])
         return -np.inf
 
-    def _describe(
-        self, first: int, stamps: Stamps, before: float, wrong: NDArray[np.bool_]
-    ) -> str:
+    def _describe(self, first: int, stamps: Stamps, before: float, wrong: NDArray[np.bool_]) -> str:
         at = int(np.flatnonzero(wrong)[0])
         last = float(stamps[at - 1]) if at else before
         value = float(stamps[at])
@@ -368,5 +366,3 @@ def check_given_rate(given_hz: float, reader: StampReader) -> None:
             f"{reader.where}: the file gives a rate of {given_hz:g} Hz, its time stamps say "
             f"{inferred:g} Hz; they should agree within 2 %, mend the wrong one"
         )
-
-

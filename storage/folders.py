@@ -6,16 +6,15 @@ was added to it once ``append`` has returned.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from storage.buckets import BucketFolder
-from storage.errors import AlreadyExists, NotFound
+from storage.errors import NotFound
 
 Buffer = bytes | bytearray | memoryview
 
@@ -66,6 +65,10 @@ class Folder(Protocol):
         """Remove everything below ``prefix``."""
         ...
 
+    def signature(self) -> str:
+        """Return a digest of all names, lengths and times of change."""
+        ...
+
 
 class LocalFolder:
     """A folder of this machine; it is made when something is first written."""
@@ -89,17 +92,16 @@ class LocalFolder:
     def write(self, name: str, buffers: Sequence[Buffer]) -> None:
         """Write aside, then rename."""
         place = self._place(name)
-        aside = f"{place}.part"
+        aside = place.with_name(place.name + ".part")
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
             _write_all(descriptor, buffers)
         except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(aside)
+            aside.unlink(missing_ok=True)
             raise
         finally:
             os.close(descriptor)
-        os.replace(aside, place)
+        aside.replace(place)
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
@@ -148,6 +150,14 @@ class LocalFolder:
         shutil.rmtree(self.path / prefix, ignore_errors=True)
         self._known.clear()
 
+    def signature(self) -> str:
+        """Return a digest of all names, lengths and times of change."""
+        digest = hashlib.sha256()
+        for name in self.names():
+            stat = (self.path / name).stat()
+            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
 
 def _write_all(descriptor: int, buffers: Sequence[Buffer]) -> None:
     pending = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
@@ -164,22 +174,3 @@ def open_folder(url: str) -> Folder:
     if url.startswith("s3://"):
         return BucketFolder(url)
     return LocalFolder(Path(url))
-
-
-def publish_by_rename(staging: LocalFolder, final: Path) -> None:
-    """Make a finished local folder appear at its final place in one step.
-
-    Raises
-    ------
-    AlreadyExists
-        If something is there already.
-    """
-    if final.exists():
-        raise AlreadyExists(f"{final}: exists already; choose another folder")
-    final.parent.mkdir(parents=True, exist_ok=True)
-    os.rename(staging.path, final)
-
-
-def unique_name(stem: str) -> str:
-    """Return a name that nothing else has."""
-    return f"{stem}-{uuid.uuid4().hex[:12]}"

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.errors import RecordingError, UnsupportedRecording, UsageError
+from storage.errors import NotFound, RecordingError, UnsupportedRecording, UsageError
 from storage.nwb_hdf5 import Hdf5NwbFile
 from storage.nwb_rows import RowReader
 from storage.nwb_series import FoundSeries, choose, discover
@@ -146,13 +146,21 @@ class NwbSource:
 
 
 def _open(url: str) -> NwbFile:
-    if url.rstrip("/").endswith(".zarr") or (
-        not url.startswith("s3://") and Path(url).is_dir()
-    ):
-        from storage.nwb_zarr import ZarrNwbFile
+    if url.rstrip("/").endswith(".zarr") or (not url.startswith("s3://") and Path(url).is_dir()):
+        return _open_zarr(url)
+    try:
+        return Hdf5NwbFile(url)
+    except NotFound:
+        if url.startswith("s3://"):
+            return _open_zarr(url)
+        raise
 
-        return ZarrNwbFile(url)
-    return Hdf5NwbFile(url)
+
+def _open_zarr(url: str) -> NwbFile:
+    # Costs a quarter of a second of imports, which HDF5 files need not wait for.
+    from storage.nwb_zarr import ZarrNwbFile
+
+    return ZarrNwbFile(url)
 
 
 def recording_id(url: str) -> str:
@@ -195,9 +203,7 @@ def _read(
         if signal.n_samples:
             signals.append(signal)
     if not signals:
-        raise UnsupportedRecording(
-            f"{where}: every electrical series is empty; nothing to convert"
-        )
+        raise UnsupportedRecording(f"{where}: every electrical series is empty; nothing to convert")
     if not options.classic:
         signals = without_collisions(signals)
     groups = tuple(
@@ -220,9 +226,7 @@ def _read(
     return signals, recording
 
 
-def _only_classic(
-    chosen: list[FoundSeries], options: NwbOptions, where: str
-) -> list[FoundSeries]:
+def _only_classic(chosen: list[FoundSeries], options: NwbOptions, where: str) -> list[FoundSeries]:
     if not options.series:
         chosen = [series for series in chosen if series.path.count("/") == 1]
     if len(chosen) > 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.errors import CorruptRecording
-from storage.nwb_tree import NwbArray, NwbGroup, array_at, find
+from storage.nwb_tree import NwbArray, NwbGroup, array_at, find, is_array, is_group
 
 DEFAULT_TABLE = "general/extracellular_ephys/electrodes"
 
@@ -44,7 +44,7 @@ def read_electrodes(root: NwbGroup, series: NwbGroup) -> Electrodes | None:
         If the region points outside the table, or columns are too short.
     """
     region = series.member("electrodes")
-    if not isinstance(region, NwbArray):
+    if not is_array(region):
         return None
     rows = np.atleast_1d(region.values()).astype(np.int64)
     table = _table(root, region)
@@ -73,7 +73,7 @@ def _table(root: NwbGroup, region: NwbArray) -> NwbGroup | None:
     for candidate in (path, DEFAULT_TABLE):
         if isinstance(candidate, str) and candidate:
             table = find(root, candidate)
-            if isinstance(table, NwbGroup):
+            if is_group(table):
                 return table
     return None
 

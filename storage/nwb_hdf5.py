@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
-from isal import isal_zlib
 from numpy.typing import NDArray
 
 from storage.buckets import open_object
 from storage.errors import CorruptRecording, NotFound, UnsupportedRecording
+from storage.inflate import inflate
 from storage.nwb_tree import NwbArray, NwbGroup
 from storage.spans import Span
 
@@ -24,6 +23,8 @@ FIRST_PLUGIN_FILTER = 256
 
 class Hdf5Array:
     """A dataset."""
+
+    is_group: Literal[False] = False
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._dataset = dataset
@@ -87,8 +88,8 @@ class Hdf5Array:
         try:
             _, packed = self._dataset.id.read_direct_chunk(corner)
             n_bytes = int(np.prod(chunk_shape)) * self.dtype.itemsize
-            raw = isal_zlib.decompress(packed, bufsize=n_bytes)
-        except (OSError, isal_zlib.error) as error:
+            raw = inflate(packed, gzip=False, expected_bytes=n_bytes)
+        except (OSError, ValueError) as error:
             raise CorruptRecording(
                 f"{_place(self._dataset)}: the chunk at {corner} cannot be decoded "
                 f"({_first_line(error)}); the file is damaged there"
@@ -112,6 +113,8 @@ class Hdf5Array:
 
 class Hdf5Group:
     """A group."""
+
+    is_group: Literal[True] = True
 
     def __init__(self, group: h5py.Group) -> None:
         self._group = group
@@ -171,7 +174,7 @@ class Hdf5NwbFile:
                 self.fingerprint = {"bytes": size, "etag": tag}
                 self._file = h5py.File(self._object, "r")
             else:
-                stat = os.stat(url)
+                stat = Path(url).stat()
                 self.fingerprint = {"bytes": stat.st_size, "modified_ns": stat.st_mtime_ns}
                 self._file = h5py.File(url, "r", locking=False)
         except FileNotFoundError as error:

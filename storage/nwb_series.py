@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from storage.errors import CorruptRecording, NotFound, UsageError
-from storage.nwb_tree import NwbArray, NwbGroup, array_at, find
+from storage.nwb_tree import NwbGroup, array_at, find, is_array, is_group
 
 ELECTRICAL = "ElectricalSeries"
 SPIKES = "SpikeEventSeries"
@@ -63,14 +63,14 @@ class SeriesTypes:
 
 def _cached_inheritance(root: NwbGroup) -> Iterator[tuple[str, str]]:
     specifications = root.member("specifications")
-    pending = [specifications] if isinstance(specifications, NwbGroup) else []
+    pending = [specifications] if is_group(specifications) else []
     while pending:
         group = pending.pop()
         for name in group.names():
             node = group.member(name)
-            if isinstance(node, NwbGroup):
+            if is_group(node):
                 pending.append(node)
-            elif isinstance(node, NwbArray) and node.shape in ((), (1,)):
+            elif is_array(node) and node.shape in ((), (1,)):
                 try:
                     text = json.loads(str(node.values().reshape(-1)[0]))
                 except ValueError:
@@ -98,7 +98,7 @@ def discover(root: NwbGroup, places: Sequence[str] = ("acquisition",)) -> Discov
     skipped: list[str] = []
     for place in places:
         top = root.member(place)
-        if isinstance(top, NwbGroup):
+        if is_group(top):
             for path, group, kind in _walk(top, place, types, set(), skipped):
                 if kind == SPIKES:
                     skipped.append(f"{path}: skipped, spike snippets are no continuous signal")
@@ -117,7 +117,7 @@ def _walk(
         except CorruptRecording as error:
             skipped.append(f"{path}/{name}: skipped, {error}")
             continue
-        if not isinstance(member, NwbGroup) or member.identity in above:
+        if not is_group(member) or member.identity in above:
             continue
         here = f"{path}/{name}"
         kind = types.kind(member.attributes.get("neurodata_type", ""))
@@ -159,7 +159,7 @@ def choose(root: NwbGroup, wanted: Sequence[str]) -> Discovery:
 
 def _by_path(root: NwbGroup, path: str) -> FoundSeries:
     node = find(root, path)
-    if isinstance(node, NwbGroup) and array_at(node, "data") is not None:
+    if is_group(node) and array_at(node, "data") is not None:
         return FoundSeries(path.strip("/"), node)
     raise NotFound(f"--series {path}: no series stands there; {_listing(root)}")
 

@@ -118,7 +118,7 @@ def read_signal(
     electrodes = read_electrodes(root, series.group)
     if classic:
         n_samples, n_channels = _classic_shape(series.path, data, electrodes)
-        transposed, notes = False, []
+        transposed, notes = False, list[str]()
     else:
         n_samples, n_channels, transposed, notes = _shape(series.path, data, electrodes)
     if n_samples and n_channels:
@@ -142,7 +142,7 @@ def read_signal(
         ),
         clock=clock,
         bounds_us=bounds_us,
-        notes=tuple([*notes, *unit_notes, *clock_notes]),
+        notes=(*notes, *unit_notes, *clock_notes),
     )
 
 
@@ -223,9 +223,7 @@ def _names(
     groups = electrodes.groups if electrodes else None
     if classic:
         return names or [""] * n_channels, groups or [""] * n_channels
-    labels = [
-        (names[index] if names else "") or f"{series}-{index}" for index in range(n_channels)
-    ]
+    labels = [(names[index] if names else "") or f"{series}-{index}" for index in range(n_channels)]
     return labels, [(groups[i] if groups else "") or "default" for i in range(n_channels)]
 
 

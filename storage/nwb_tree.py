@@ -8,7 +8,7 @@ sees plain groups, arrays, strings and numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,10 @@ from storage.errors import CorruptRecording
 from storage.spans import Span
 
 
-@runtime_checkable
 class NwbArray(Protocol):
     """An array of the file."""
+
+    is_group: Literal[False]
 
     @property
     def path(self) -> str:
@@ -62,9 +63,10 @@ class NwbArray(Protocol):
         ...
 
 
-@runtime_checkable
 class NwbGroup(Protocol):
     """A group of the file."""
+
+    is_group: Literal[True]
 
     @property
     def path(self) -> str:
@@ -119,11 +121,21 @@ class NwbFile(Protocol):
         ...
 
 
+def is_group(node: NwbGroup | NwbArray | None) -> TypeGuard[NwbGroup]:
+    """Whether something in the tree is there and is a group."""
+    return node is not None and node.is_group
+
+
+def is_array(node: NwbGroup | NwbArray | None) -> TypeGuard[NwbArray]:
+    """Whether something in the tree is there and is an array."""
+    return node is not None and not node.is_group
+
+
 def find(group: NwbGroup, path: str) -> NwbGroup | NwbArray | None:
     """Return what stands at a path below a group, or None."""
     node: NwbGroup | NwbArray | None = group
     for name in path.strip("/").split("/"):
-        if not isinstance(node, NwbGroup):
+        if not is_group(node):
             return None
         node = node.member(name)
     return node
@@ -132,7 +144,7 @@ def find(group: NwbGroup, path: str) -> NwbGroup | NwbArray | None:
 def array_at(group: NwbGroup, path: str) -> NwbArray | None:
     """Return the array at a path below a group, or None where there is none."""
     node = find(group, path)
-    return node if isinstance(node, NwbArray) else None
+    return node if is_array(node) else None
 
 
 def number(value: object, what: str) -> float | np.floating:

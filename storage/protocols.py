@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -24,6 +24,11 @@ class RecordingSource(Protocol):
         """What the source holds."""
         ...
 
+    @property
+    def fingerprint(self) -> Mapping[str, str | int]:
+        """Changes whenever the content does: size, and time of change or the store's tag."""
+        ...
+
     def segments(self, group: int, span: Span | None = None) -> Iterator[Segment]:
         """Yield the gap-free stretches of a rate group, in order, as they lie within ``span``.
 
@@ -39,6 +44,10 @@ class RecordingSource(Protocol):
 
     def time_us(self, group: int, index: int) -> int:
         """Return when a sample was taken, in microseconds since 1970-01-01 UTC."""
+        ...
+
+    def bounds_us(self, group: int) -> tuple[int, int]:
+        """Return the times of the earliest and the latest sample of a rate group."""
         ...
 
     def read(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class Scaling:
     in_double: bool = True
 
     def apply(
-        self, stored: NDArray[np.generic], out: NDArray[np.float64] | None = None
+        self, stored: NDArray[Any], out: NDArray[np.float64] | None = None
     ) -> NDArray[np.float64]:
         """Return the physical values of an array of any shape.
 

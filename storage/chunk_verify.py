@@ -1,0 +1,174 @@
+"""Proving an output: against its manifest, and against the recording it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from isal import isal_zlib
+
+from storage.chunk_files import Advance, silent
+from storage.chunk_format import FileEntry, chunk_name, fill_payload
+from storage.chunk_manifest import read_manifest
+from storage.chunk_plan import ChunkOptions, blocks, plan_runs
+from storage.chunk_sink import metadata_files
+from storage.errors import NotFound
+from storage.folders import Folder
+from storage.inflate import inflate
+from storage.protocols import RecordingSource
+from storage.spans import Span
+
+MOST_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a check found.
+
+    Parameters
+    ----------
+    files, bytes, samples
+        That were checked.
+    problems
+        One line each, the first twenty; empty when everything holds.
+    """
+
+    files: int
+    bytes: int
+    samples: int
+    problems: tuple[str, ...]
+
+
+def verify_files(folder: Folder, advance: Advance = silent, workers: int = 4) -> Verification:
+    """Read every file of an output again and compare it with the manifest.
+
+    Raises
+    ------
+    NotFound
+        If there is no manifest.
+    """
+    files = read_manifest(folder).files
+
+    def check(entry: FileEntry) -> str | None:
+        problem = _check_file(folder, entry)
+        advance(entry.samples or 0)
+        return problem
+
+    with ThreadPoolExecutor(workers) as pool:
+        problems = [problem for problem in pool.map(check, files) if problem]
+    return Verification(
+        len(files),
+        sum(entry.bytes for entry in files),
+        sum(entry.samples or 0 for entry in files),
+        tuple(problems[:MOST_PROBLEMS]),
+    )
+
+
+def _check_file(folder: Folder, entry: FileEntry) -> str | None:
+    try:
+        content = folder.read(entry.name)
+    except NotFound:
+        return f"{entry.name}: is missing"
+    if len(content) != entry.bytes:
+        return f"{entry.name}: is {len(content)} bytes, the manifest says {entry.bytes}"
+    if entry.sha256 is not None and hashlib.sha256(content).hexdigest() != entry.sha256:
+        return f"{entry.name}: SHA-256 differs from the manifest"
+    if entry.samples is None:
+        return None
+    payload = _unpack(content)
+    if payload is None:
+        return f"{entry.name}: is no whole gzip member"
+    if entry.crc32 is not None and f"{isal_zlib.crc32(payload):08x}" != entry.crc32:
+        return f"{entry.name}: CRC-32 differs from the manifest"
+    if len(payload) != entry.samples * 8:
+        return f"{entry.name}: holds {len(payload)} bytes, expected {entry.samples} samples of 8"
+    return None
+
+
+def _unpack(content: bytes) -> bytes | None:
+    try:
+        return inflate(content, gzip=True)
+    except ValueError:
+        return None
+
+
+def verify_source(
+    folder: Folder, source: RecordingSource, options: ChunkOptions, advance: Advance = silent
+) -> Verification:
+    """Calculate every chunk again from the recording and compare it with the files.
+
+    Parameters
+    ----------
+    folder
+        The output.
+    source
+        The recording, read as it was when the output was made.
+    options
+        How the output was made.
+    """
+    manifest = read_manifest(folder)
+    unseen = {entry.name: entry.bytes for entry in manifest.files}
+    problems = _ProblemList()
+    n_files = n_samples = n_bytes = 0
+    for name, payload in _expected_files(source, options, advance):
+        n_files += 1
+        n_bytes += unseen.pop(name, 0)
+        n_samples += len(payload) // 8 if name.endswith(".gz") else 0
+        problems.add(_compare(folder, name, payload))
+    for name in unseen:
+        problems.add(f"{name}: is listed in the manifest, and not in the recording")
+    return Verification(n_files, n_bytes, n_samples, tuple(problems.lines))
+
+
+class _ProblemList:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, line: str | None) -> None:
+        if line and len(self.lines) < MOST_PROBLEMS:
+            self.lines.append(line)
+
+
+def _expected_files(
+    source: RecordingSource, options: ChunkOptions, advance: Advance
+) -> Iterable[tuple[str, bytes | memoryview]]:
+    scratch = np.empty(options.chunk_samples, np.float64)
+    for run in plan_runs(source, options):
+        group = source.recording.groups[run.group]
+        for block in blocks(source, run, options):
+            span = Span(block[0].start, block[-1].stop)
+            stored = np.empty((len(run.channels), len(span)), group.dtype)
+            source.read(run.group, span, run.channels, stored.T)
+            for row, channel in enumerate(range(run.channels.start, run.channels.stop)):
+                for chunk in block:
+                    name = chunk_name(
+                        run.first_index + channel,
+                        source.time_us(run.group, chunk.start),
+                        source.time_us(run.group, chunk.stop - 1),
+                    )
+                    piece = stored[row, chunk.start - span.start : chunk.stop - span.start]
+                    yield name, fill_payload(piece, group.channels[channel].scaling, scratch)
+            advance(stored.size)
+    yield from metadata_files(source).items()
+
+
+def _compare(folder: Folder, name: str, expected: bytes | memoryview) -> str | None:
+    try:
+        found: bytes | None = folder.read(name)
+    except NotFound:
+        return f"{name}: the recording has this chunk, the output does not"
+    if name.endswith(".gz"):
+        found = _unpack(found or b"")
+        if found is None:
+            return f"{name}: is no whole gzip member"
+    if found == expected:
+        return None
+    if not name.endswith(".gz") or len(found or b"") != len(expected):
+        return f"{name}: differs from what the recording gives"
+    ours, theirs = np.frombuffer(expected, ">u8"), np.frombuffer(found or b"", ">u8")
+    at = int(np.flatnonzero(ours != theirs)[0])
+    value, wanted = (np.frombuffer(data, ">f8")[at] for data in (found or b"", expected))
+    return f"{name}: sample {at} is {value:g} uV, the recording gives {wanted:g} uV"
