@@ -41,8 +41,8 @@ class ZarrArray:
             self._array = zarr.open_array(
                 _store(url),
                 path=path,
-                zarr_format=zarr_format,
-                mode="r",  # type: ignore[arg-type]
+                zarr_format=3 if zarr_format == 3 else 2,
+                mode="r",
             )
         except Exception as error:
             # zarr raises whatever its codecs and metadata parsers do: no narrower class holds them.

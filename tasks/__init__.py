@@ -1,0 +1,1 @@
+"""The steps of batch jobs, and for each job the order of its steps."""

@@ -1,0 +1,5 @@
+"""``python -m deployments.cli`` is ``ranvier``."""
+
+from deployments.cli import main
+
+main()
