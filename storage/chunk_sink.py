@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -50,7 +51,7 @@ def make_plan(
         How it is divided into runs.
     """
     recording = source.recording
-    return {
+    plan = {
         "format": FORMAT,
         "version": VERSION,
         "recording": recording.id,
@@ -58,6 +59,9 @@ def make_plan(
         "options": {**reading, **asdict(options)},
         "run_bytes": run_bytes,
     }
+    # As it comes back from a file: lists, not tuples.
+    restored: Plan = json.loads(json.dumps(plan))
+    return restored
 
 
 def write_metadata(source: RecordingSource, folder: Folder) -> list[FileEntry]:

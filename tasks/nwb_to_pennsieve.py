@@ -76,21 +76,23 @@ def _check(request: ConvertRequest) -> None:
 def _convert_or_explain(
     request: ConvertRequest, source: str, output: str, target: object, caller: Caller
 ) -> ConvertResult:
+    result = ConvertResult(source=source, output=output, outcome="failed")
     try:
-        return _convert(request, source, output, target, caller)
+        result = _convert(request, source, output, caller)
+        if request.upload is not None:
+            result = _upload(request.upload, target, result, caller)
     except AlreadyExists as error:
-        return ConvertResult(source=source, output=output, outcome="refused", reason=str(error))
+        return replace(result, outcome="refused", reason=str(error))
     except RanvierError as error:
-        return ConvertResult(source=source, output=output, outcome="failed", reason=str(error))
-    except Exception as error:  # noqa: BLE001  # outermost frame: this source failed, others go on
+        return replace(result, outcome="failed", reason=str(error))
+    except Exception as error:  # outermost frame: this source failed, others go on
         log.exception("conversion failed: %s", source)
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        return ConvertResult(source=source, output=output, outcome="failed", reason=reason)
+        return replace(result, outcome="failed", reason=reason)
+    return result
 
 
-def _convert(
-    request: ConvertRequest, source: str, output: str, target: object, caller: Caller
-) -> ConvertResult:
+def _convert(request: ConvertRequest, source: str, output: str, caller: Caller) -> ConvertResult:
     with only_writer(place_output(output)):
         conversion = caller.call(begin_conversion, request, source, output, caller.run_bytes)
         written = Written()
@@ -101,7 +103,7 @@ def _convert(
             parts = caller.call_each(write_chunks, (conversion,), conversion.runs)
             written = sum(parts, start=Written())
             finished = caller.call(finish_conversion, conversion)
-    result = ConvertResult(
+    return ConvertResult(
         source=source,
         output=conversion.begun.output.url,
         outcome="unchanged" if finished.unchanged else "stored",
@@ -112,9 +114,6 @@ def _convert(
         samples=conversion.samples,
         resumed=written.resumed,
     )
-    if request.upload is None:
-        return result
-    return _upload(request.upload, target, result, caller)
 
 
 def _upload(

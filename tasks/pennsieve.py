@@ -92,8 +92,6 @@ def upload_batch(
 ) -> UploadResult:
     """Send those of some files that the platform does not have yet."""
     wanted = set(names)
-    files = [
-        file for file in load_output(open_folder(import_.folder)).files if file.name in wanted
-    ]
+    files = [file for file in load_output(open_folder(import_.folder)).files if file.name in wanted]
     with connect(request) as client:
         return upload_files(client, import_, files, on_file=lambda _: advance(1))

@@ -56,7 +56,8 @@ def convert(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o",
+            "--output",
+            "-o",
             help="Folder or s3:// prefix; for several files each gets a folder of its own below "
             "it. Default: <file>-pennsieve here.",
         ),
@@ -91,7 +92,8 @@ def convert(
     classic: Annotated[
         bool,
         typer.Option(
-            "--classic", help="Exactly what the existing container processor writes, faults included."
+            "--classic",
+            help="Exactly what the existing container processor writes, faults included.",
         ),
     ] = False,
     overwrite: Annotated[
