@@ -1,0 +1,1 @@
+"""What benchmarks compare the product with, and the files they run on."""
