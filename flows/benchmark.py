@@ -127,7 +127,9 @@ def _made(case: str, place: Path, say: Say) -> Path:
     path = place / f"{case}.nwb"
     if not path.exists():
         say(f"making {path.name}")
-        run_process([sys.executable, "-m", "tests.baselines.benchmark_files", case, str(path)])
+        run_process(
+            [sys.executable, "-m", "tests.baselines.benchmark_files", case, "--folder", str(place)]
+        )
     return path
 
 
