@@ -80,10 +80,14 @@ def only_writer(output: Output) -> Iterator[None]:
     with open(path, "wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held the lock removes its file: what was opened may be that one, not ours.
+            held = path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat())
         except BlockingIOError:
+            held = False
+        if not held:
             raise AlreadyExists(
                 f"{output.url}: another conversion is writing there; wait for it to end"
-            ) from None
+            )
         try:
             yield
         finally:
@@ -159,6 +163,8 @@ def begin_staging(output: Output, plan: dict[str, Any]) -> bool:
         return True
     if output.in_bucket:
         folder.delete_tree(PARTS)
+        # Files are replaced one by one from now on, so nothing may call them an output.
+        folder.delete(chunk_manifest.NAME)
     else:
         folder.delete_tree("")
     folder.write(PLAN, [json.dumps(plan).encode()])

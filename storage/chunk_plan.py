@@ -18,6 +18,7 @@ from storage.spans import Span, cut
 BYTES_PER_SAMPLE = 8
 LARGEST_BLOCK_BYTES = 112 << 20
 USUAL_BLOCK_BYTES = 16 << 20
+MOST_BLOCK_FILES = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +153,19 @@ def joined(pieces: Iterator[Span], least: int, most: int | None = None) -> Itera
 
 
 def batched_spans(
-    pieces: Iterator[Span], least: int, most: int | None = None
+    pieces: Iterator[Span], least: int, most: int | None = None, count: int | None = None
 ) -> Iterator[list[Span]]:
-    """Collect consecutive spans until they hold ``least`` samples, never more than ``most``."""
+    """Collect consecutive spans until they hold ``least`` samples, or are ``count`` spans.
+
+    They never hold more than ``most`` samples, unless one span alone does.
+    """
     batch: list[Span] = []
     for piece in pieces:
         if batch and most is not None and piece.stop - batch[0].start > most:
             yield batch
             batch = []
         batch.append(piece)
-        if piece.stop - batch[0].start >= least:
+        if piece.stop - batch[0].start >= least or len(batch) == count:
             yield batch
             batch = []
     if batch:
@@ -172,4 +176,5 @@ def blocks(source: RecordingSource, run: Run, options: ChunkOptions) -> Iterator
     """Yield the chunks of a run, those together that are read at once."""
     row_bytes = len(run.channels) * source.recording.groups[run.group].dtype.itemsize
     most = max(options.chunk_samples, USUAL_BLOCK_BYTES // row_bytes)
-    return batched_spans(chunks(source, run.group, options, run.span), most, most)
+    count = max(1, MOST_BLOCK_FILES // len(run.channels))
+    return batched_spans(chunks(source, run.group, options, run.span), most, most, count)

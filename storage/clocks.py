@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +20,7 @@ from storage.recording import Segment
 from storage.spans import Span
 
 BATCH = 65_536
+BATCHES_KEPT = 3
 FIRST_STEPS = 10_000
 MICROSECONDS = 1_000_000
 
@@ -112,15 +112,18 @@ class StampedClock:
 
 @dataclass(frozen=True, slots=True)
 class ClassicStampedClock:
-    """``int((stamp + start) * 1e6)`` in doubles; steps back and NaN never start a segment."""
+    """``int(stamp * 1e6)`` in doubles; steps back and NaN never start a segment.
 
-    start_s: float
+    The stamps count from 1970: that rounds them to a quarter of a microsecond, which decides
+    whether a step is longer than two periods.
+    """
+
     rate_hz: float
     stamps: StampReader
 
     def time_us(self, index: int) -> int:
         """Return the double-precision product, truncated toward zero."""
-        return int((self.stamps.at(index) + self.start_s) * 1e6)
+        return int(self.stamps.at(index) * 1e6)
 
     def segments(self, span: Span) -> Iterator[Segment]:
         """Yield the stretches without a step of more than two periods."""
@@ -153,10 +156,9 @@ class StampReader:
     where: str
     policy: str = "refuse"
     period_s: float = 0.0
-    _batch: Callable[[int], tuple[Stamps, NDArray[np.bool_]]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_batch", lru_cache(maxsize=3)(self._load))
+    _kept: dict[int, tuple[Stamps, NDArray[np.bool_]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def at(self, index: int) -> float:
         """Return one stamp, in seconds."""
@@ -165,7 +167,7 @@ class StampReader:
 
     def batches(self, span: Span) -> Iterator[tuple[int, Stamps, NDArray[np.bool_]]]:
         """Yield ``(first index, stamps, which of them are wrong)`` over a span."""
-        for number in range(span.start // BATCH, -(-span.stop // BATCH)):
+        for number in range(span.start // BATCH, -(-span.stop // BATCH) if span else 0):
             stamps, wrong = self._batch(number)
             kept = Span(number * BATCH, number * BATCH + len(stamps)).intersect(span)
             inside = slice(kept.start - number * BATCH, kept.stop - number * BATCH)
@@ -189,30 +191,45 @@ class StampReader:
         if span.stop > start:
             yield Span(start, span.stop)
 
+    def _batch(self, number: int) -> tuple[Stamps, NDArray[np.bool_]]:
+        batch = self._kept.pop(number, None) or self._load(number)
+        # The one used last stands last.
+        self._kept[number] = batch
+        if len(self._kept) > BATCHES_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return batch
+
     def _load(self, number: int) -> tuple[Stamps, NDArray[np.bool_]]:
         span = Span(number * BATCH, min((number + 1) * BATCH, self.n_samples))
         stamps = self.read(span)
         if self.policy == "accept":
             return stamps, np.zeros(len(stamps), np.bool_)
-        before = self._before(span.start)
+        before, missing = self._before(span.start)
         with np.errstate(invalid="ignore"):
             wrong = ~(np.diff(stamps, prepend=before) > 0) | ~np.isfinite(stamps)
         if not wrong.any():
             return stamps, wrong
         if self.policy == "refuse":
             raise TimestampGap(self._describe(span.start, stamps, before, wrong))
-        return self._repair(stamps, before)
+        return self._repair(stamps, before, missing)
 
-    def _before(self, start: int) -> float:
+    def _before(self, start: int) -> tuple[float, int]:
+        """Return the last stamp before a batch, and how many there are missing.
+
+        A missing one is counted on; minus infinity where there is none to count on from.
+        """
+        if not start:
+            return -np.inf, 0
+        last = float(self.read(Span(start - 1, start))[0])
+        if np.isfinite(last) or self.policy == "refuse":
+            return last, 0
         for stop in range(start, 0, -BATCH):
-            stamps = self.read(Span(max(0, stop - BATCH) if self.period_s else stop - 1, stop))
+            stamps = self.read(Span(stop - BATCH, stop))
             finite = np.flatnonzero(np.isfinite(stamps))
             if len(finite):
-                missing = start - stop + len(stamps) - 1 - int(finite[-1])
-                return float(stamps[finite[-1]]) + missing * self.period_s
-            if not self.period_s:
-                return float(stamps[-1])
-        return -np.inf
+                missing = start - 1 - (stop - BATCH + int(finite[-1]))
+                return float(stamps[finite[-1]]) + missing * self.period_s, missing
+        return -np.inf, start
 
     def _describe(self, first: int, stamps: Stamps, before: float, wrong: NDArray[np.bool_]) -> str:
         at = int(np.flatnonzero(wrong)[0])
@@ -228,29 +245,26 @@ class StampReader:
             "--repair-timestamps to start a new segment there"
         )
 
-    def _repair(self, stamps: Stamps, before: float) -> tuple[Stamps, NDArray[np.bool_]]:
-        stamps = stamps.copy()
+    def _repair(
+        self, stamps: Stamps, before: float, missing: int
+    ) -> tuple[Stamps, NDArray[np.bool_]]:
         finite = np.isfinite(stamps)
         if not np.isfinite(before):
-            stamps[0] = stamps[0] if finite[0] else self._count_back(finite, stamps)
-            before = float(stamps[0]) - self.period_s
-        missing = np.flatnonzero(~finite)
-        for at in missing:
-            stamps[at] = (stamps[at - 1] if at else before) + self.period_s
-        wrong = ~(np.diff(stamps, prepend=before) > 0)
-        if len(missing):
-            runs = np.flatnonzero(np.diff(missing, prepend=-2) > 1)
-            wrong[missing[runs]] = True
-        return stamps, wrong
-
-    def _count_back(self, finite: NDArray[np.bool_], stamps: Stamps) -> float:
-        if not finite.any():
-            raise CorruptRecording(
-                f"{self.where}: the first {len(stamps)} time stamps are all missing; "
-                "without one of them the start is unknown"
-            )
-        at = int(np.flatnonzero(finite)[0])
-        return float(stamps[at]) - at * self.period_s
+            if not finite.any():
+                raise CorruptRecording(
+                    f"{self.where}: the first {len(stamps)} time stamps are all missing; "
+                    "without one of them the start is unknown"
+                )
+            at = int(np.flatnonzero(finite)[0])
+            before = float(stamps[at]) - (at + 1) * self.period_s
+        places = np.arange(len(stamps))
+        known = np.maximum.accumulate(np.where(finite, places, -1))
+        counted_from = np.where(known >= 0, stamps[known], before)
+        repaired = np.where(finite, stamps, counted_from + (places - known) * self.period_s)
+        wrong = ~(np.diff(repaired, prepend=before) > 0)
+        # A run of missing stamps is one new segment, whatever batches it lies in.
+        wrong |= ~finite & np.concatenate(([missing == 0], finite[:-1]))
+        return repaired, wrong
 
 
 def first_estimate_s(reader: StampReader) -> float:
@@ -291,15 +305,15 @@ def measured_rate_hz(reader: StampReader, gap_periods: float) -> float:
     return (len(longest) - 1) / (last - first)
 
 
-def classic_rate_hz(read: Callable[[Span], Stamps], n_samples: int, start_s: float) -> int:
-    """Return the existing processor's rate: a whole number, from ten stamps after the epoch.
+def classic_rate_hz(read: Callable[[Span], Stamps], n_samples: int) -> int:
+    """Return the existing processor's rate: a whole number, from ten stamps that count from 1970.
 
     Raises
     ------
     CorruptRecording
         If these stamps give none.
     """
-    stamps = read(Span(0, min(n_samples, 10))) + start_s
+    stamps = read(Span(0, min(n_samples, 10)))
     period = float(np.median(np.diff(stamps))) if len(stamps) > 1 else float("nan")
     if not (np.isfinite(period) and period > 0):
         raise CorruptRecording("no rate can be told from the first ten time stamps")

@@ -15,6 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.clocks import StampedClock, measure
 from storage.errors import NotFound, RecordingError, UnsupportedRecording, UsageError
 from storage.nwb_hdf5 import Hdf5NwbFile
 from storage.nwb_rows import RowReader
@@ -98,7 +99,7 @@ class NwbSource:
     def segments(self, group: int, span: Span | None = None) -> Iterator[Segment]:
         """Yield the gap-free stretches of a series."""
         signal = self._signals[group]
-        return signal.clock.segments(span or Span(0, signal.n_samples))
+        return signal.clock.segments(Span(0, signal.n_samples) if span is None else span)
 
     def time_us(self, group: int, index: int) -> int:
         """Return when a sample was taken, in microseconds since 1970-01-01 UTC."""
@@ -107,10 +108,12 @@ class NwbSource:
     def bounds_us(self, group: int) -> tuple[int, int]:
         """Return the times of the earliest and the latest sample of a series."""
         signal = self._signals[group]
-        return signal.bounds_us or (
-            signal.clock.time_us(0),
-            signal.clock.time_us(signal.n_samples - 1),
-        )
+        if signal.bounds_us is not None:
+            return signal.bounds_us
+        if isinstance(signal.clock, StampedClock):
+            seen = measure(signal.clock, signal.n_samples)
+            return seen.first_us, seen.last_us
+        return signal.clock.time_us(0), signal.clock.time_us(signal.n_samples - 1)
 
     def read(
         self,
@@ -121,7 +124,7 @@ class NwbSource:
     ) -> NDArray[np.generic]:
         """Return stored numbers, shape ``(n_samples, n_channels)``; see ``RecordingSource``."""
         signal = self._signals[group]
-        channels = channels or Span(0, len(signal.channels))
+        channels = Span(0, len(signal.channels)) if channels is None else channels
         if out is None:
             out = np.empty((len(span), len(channels)), signal.dtype)
         self._rows[group].read(span, channels, out)
@@ -131,6 +134,9 @@ class NwbSource:
         """Let go of the file."""
         for rows in self._rows:
             rows.close()
+        # Arrays that links led to keep their files open for as long as they are known.
+        self._rows.clear()
+        self._signals.clear()
         self._file.close()
 
     def __enter__(self) -> Self:

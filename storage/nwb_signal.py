@@ -34,6 +34,7 @@ from storage.scaling import Scaling
 from storage.spans import Span
 
 SAME_RATE = 0.02
+MOST_RENAMINGS = 10
 TO_MICROVOLTS = {
     "volts": 1e6, "volt": 1e6, "v": 1e6,
     "millivolts": 1e3, "millivolt": 1e3, "mv": 1e3,
@@ -150,7 +151,7 @@ def _shape(
     path: str, data: NwbArray, electrodes: Electrodes | None
 ) -> tuple[int, int, bool, list[str]]:
     shape = data.shape
-    expected = len(electrodes) if electrodes else None
+    expected = None if electrodes is None else len(electrodes)
     if len(shape) == 1:
         if expected not in (None, 1):
             raise ChannelMismatch(
@@ -254,14 +255,32 @@ def _clock(
         )
     if stamps.dtype.kind not in "iuf":
         raise CorruptRecording(f"{stamps.path}: time stamps of type {stamps.dtype}, not numbers")
-    read = _stamp_reader(stamps)
     if classic:
-        rate = given or classic_rate_hz(read, n_samples, start.timestamp())
-        reader = StampReader(read, n_samples, stamps.path, "accept")
-        return ClassicStampedClock(start.timestamp(), rate, reader), None, []
+        read = _stamp_reader(stamps, start.timestamp())
+        return _classic_stamped_clock(stamps.path, read, n_samples, given), None, []
     return _stamped_clock(
-        stamps.path, read, n_samples, start, gap_periods, repair, known_rate_hz, given
+        stamps.path,
+        _stamp_reader(stamps),
+        n_samples,
+        start,
+        gap_periods,
+        repair,
+        known_rate_hz,
+        given,
     )
+
+
+def _classic_stamped_clock(
+    path: str, read: Callable[[Span], Stamps], n_samples: int, given: float | None
+) -> Clock:
+    inferred = classic_rate_hz(read, n_samples)
+    if given is not None and abs(inferred - given) / given > SAME_RATE:
+        raise CorruptRecording(
+            f"{path}: the file gives a rate of {given:g} Hz, its first time stamps say "
+            f"{inferred} Hz; --classic needs them to agree within 2 %"
+        )
+    rate = inferred if given is None else given
+    return ClassicStampedClock(rate, StampReader(read, n_samples, path, "accept"))
 
 
 def _stamped_clock(
@@ -298,9 +317,10 @@ def _stamped_clock(
     return clock, (seen.first_us, seen.last_us), notes
 
 
-def _stamp_reader(stamps: NwbArray) -> Callable[[Span], Stamps]:
+def _stamp_reader(stamps: NwbArray, start_s: float = 0.0) -> Callable[[Span], Stamps]:
     def read(span: Span) -> Stamps:
-        return stamps.read(span).astype(np.float64, copy=False)
+        seconds = stamps.read(span).astype(np.float64, copy=False)
+        return seconds + start_s if start_s else seconds
 
     return read
 
@@ -329,8 +349,19 @@ def without_collisions(signals: Sequence[SeriesSignal]) -> list[SeriesSignal]:
     """Return the signals with channel labels that are unique within a group and rate.
 
     Channels of two series that agree in label, group and rate (raw and filtered of one electrode)
-    are called ``<label>-<series>``; two of one series get their number too.
+    are called ``<label>-<series>``, with the path where the series agree in name too; two of one
+    series get their number. A new label that another channel has already is changed again.
     """
+    renamed = list(signals)
+    for _ in range(MOST_RENAMINGS):
+        changed = _renamed_once(renamed)
+        if changed == renamed:
+            break
+        renamed = changed
+    return renamed
+
+
+def _renamed_once(signals: Sequence[SeriesSignal]) -> list[SeriesSignal]:
     sharing: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for own, signal in enumerate(signals):
         for channel in signal.channels:
@@ -343,8 +374,13 @@ def without_collisions(signals: Sequence[SeriesSignal]) -> list[SeriesSignal]:
         for index, channel in enumerate(signal.channels):
             label, rate_hz = channel.label, signal.clock.rate_hz
             same = sharing[channel.label.casefold(), channel.group.casefold()]
-            if any(who != own and abs(1 - other / rate_hz) < SAME_RATE for who, other in same):
-                label = f"{label}-{signal.name}"
+            others = {
+                signals[who].name
+                for who, other in same
+                if who != own and abs(1 - other / rate_hz) < SAME_RATE
+            }
+            if others:
+                label = f"{label}-{signal.path if signal.name in others else signal.name}"
             if sum(who == own for who, _ in same) > 1:
                 label = f"{label}-{index}"
             channels.append(replace(channel, label=label))

@@ -150,13 +150,16 @@ def array_at(group: NwbGroup, path: str) -> NwbArray | None:
 def number(value: object, what: str) -> float | np.floating:
     """Return a number that may be stored as an array of one element.
 
-    Floats keep their NumPy type, since the precision of a product depends on it.
+    NumPy's floats keep their type, Python's stay Python's: the precision of a product depends on
+    it.
 
     Raises
     ------
     CorruptRecording
         If the value is not one number.
     """
+    if isinstance(value, float) and not isinstance(value, np.floating):
+        return value
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "fiu":
         raise CorruptRecording(f"{what} should be one number, found {value!r:.80}")

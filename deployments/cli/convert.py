@@ -157,6 +157,8 @@ def convert(
     stopped; an output appears whole or not at all. Keys for --upload come from PENNSIEVE_API_KEY
     and PENNSIEVE_API_SECRET.
     """
+    # Converting needs no linear algebra, whose idle threads cost a tenth of a second at the start.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if verify is not None:
         from deployments.cli.verify import verify_output
 
