@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, cast
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from storage.errors import NotAuthorized, NotFound, RemoteError, UsageError
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from obstore.store import S3Store
 
-READ_AHEAD_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 20
+BLOCKS_KEPT = 16
 
 
 def split_url(url: str) -> tuple[str, str]:
@@ -155,31 +159,76 @@ def _named(url: str) -> Iterator[None]:
         raise RemoteError(f"{url}: {reason}") from error
 
 
-def open_object(url: str) -> tuple[BinaryIO, int, str]:
-    """Open an object for reading by ranges, without downloading it.
+class ObjectFile(io.RawIOBase):
+    """An object as a seekable file that is read by ranges, without downloading it.
 
-    Returns
-    -------
-    file, size, etag
-        A seekable binary file, its length in bytes, and the store's tag of its content.
+    Small reads fetch whole blocks, the last of which are kept; large ones fetch just their range.
+
+    Parameters
+    ----------
+    url
+        ``s3://bucket/key``.
 
     Raises
     ------
     NotFound
         If there is no such object.
     """
-    import obstore
 
-    bucket, key = split_url(url)
-    store = open_store(bucket)
-    with _named(url):
-        meta = obstore.head(store, key)
-        reader = obstore.open_reader(store, key, buffer_size=READ_AHEAD_BYTES)
-    return cast(BinaryIO, reader), int(meta["size"]), str(meta["e_tag"] or meta["last_modified"])
+    def __init__(self, url: str) -> None:
+        import obstore
 
+        super().__init__()
+        self._url = url
+        bucket, self._key = split_url(url)
+        self._store = open_store(bucket)
+        with _named(url):
+            meta = obstore.head(self._store, self._key)
+        self.size = int(meta["size"])
+        self.tag = str(meta["e_tag"] or meta["last_modified"])
+        self._at = 0
+        self._block = lru_cache(maxsize=BLOCKS_KEPT)(self._fetch_block)
 
-def list_objects(url: str, suffix: str) -> list[str]:
-    """Return the URLs of all objects below an ``s3://`` prefix that end in ``suffix``."""
-    bucket, key = split_url(url)
-    folder = BucketFolder(f"s3://{bucket}/{key}")
-    return sorted(f"{folder.url}/{name}" for name in folder.names() if name.endswith(suffix))
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position of the next read."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move the position of the next read and return it."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill a buffer as far as the object goes, and return the number of bytes."""
+        view = memoryview(buffer).cast("B")
+        start, stop = self._at, min(self._at + len(view), self.size)
+        if stop <= start:
+            return 0
+        if stop - start >= BLOCK_BYTES:
+            view[: stop - start] = self._fetch(start, stop)
+        else:
+            for number in range(start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)):
+                first = number * BLOCK_BYTES
+                low, high = max(start, first), min(stop, first + BLOCK_BYTES)
+                view[low - start : high - start] = self._block(number)[low - first : high - first]
+        self._at = stop
+        return stop - start
+
+    def _fetch_block(self, number: int) -> memoryview:
+        first = number * BLOCK_BYTES
+        return self._fetch(first, min(first + BLOCK_BYTES, self.size))
+
+    def _fetch(self, start: int, stop: int) -> memoryview:
+        import obstore
+
+        with _named(self._url):
+            return memoryview(obstore.get_range(self._store, self._key, start=start, end=stop))

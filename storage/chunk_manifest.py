@@ -75,14 +75,29 @@ def logged_files(folder: Folder, logs: list[str]) -> Iterator[FileEntry]:
     """Yield the chunk files that finished runs have logged, in the order of the plan.
 
     ``logs`` are the names of the runs' logs.
+
+    Raises
+    ------
+    CorruptRecording
+        If two chunks have one name, as those of a clock that stood still or ran twice.
     """
+    names: set[str] = set()
     for log in logs:
-        seen: set[str] = set()
+        spans: set[tuple[int, int]] = set()
         for line in folder.read_log(log).splitlines():
-            for entry in json.loads(line)["files"]:
-                if entry["name"] not in seen:
-                    seen.add(entry["name"])
-                    yield FileEntry(**entry)
+            record = json.loads(line)
+            start, stop = record["span"]
+            if (start, stop) in spans:
+                continue
+            spans.add((start, stop))
+            for entry in record["files"]:
+                if entry["name"] in names:
+                    raise CorruptRecording(
+                        f"{entry['name']}: two chunks would have this name, the later one in "
+                        f"samples {start} to {stop}: their time stamps are the same; mend the file"
+                    )
+                names.add(entry["name"])
+                yield FileEntry(**entry)
 
 
 _CHANNEL = re.compile(r"channel-(\d+)[_.]")

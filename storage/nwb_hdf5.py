@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.buckets import open_object
+from storage.buckets import ObjectFile
 from storage.errors import CorruptRecording, NotFound, UnsupportedRecording
 from storage.inflate import inflate
 from storage.nwb_tree import NwbArray, NwbGroup
@@ -167,11 +166,11 @@ class Hdf5NwbFile:
     def __init__(self, url: str) -> None:
         self.url = url
         self.fingerprint: dict[str, str | int]
-        self._object = None
+        self._object: ObjectFile | None = None
         try:
             if url.startswith("s3://"):
-                self._object, size, tag = open_object(url)
-                self.fingerprint = {"bytes": size, "etag": tag}
+                self._object = ObjectFile(url)
+                self.fingerprint = {"bytes": self._object.size, "etag": self._object.tag}
                 self._file = h5py.File(self._object, "r")
             else:
                 stat = Path(url).stat()
@@ -201,8 +200,7 @@ class Hdf5NwbFile:
         """Let go of the file."""
         self._file.close()
         if self._object is not None:
-            with suppress(AttributeError):
-                self._object.close()
+            self._object.close()
 
 
 def _attributes(node: h5py.HLObject) -> dict[str, object]:
