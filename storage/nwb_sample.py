@@ -67,7 +67,7 @@ def write_sample(path: Path) -> None:
         )
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
+    aside = path.with_name(f".{path.stem}.part.nwb")
     with NWBHDF5IO(aside, "w") as file:
         file.write(nwb)
     aside.replace(path)
