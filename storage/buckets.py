@@ -123,7 +123,7 @@ class BucketFolder:
         """Delete every object below ``prefix``."""
         import obstore
 
-        names = list(self.names(prefix.rstrip("/") + "/"))
+        names = list(self.names(f"{prefix.rstrip('/')}/" if prefix else ""))
         if names:
             with _named(self.url):
                 obstore.delete(self._store, names)
@@ -149,6 +149,8 @@ def _named(url: str) -> Iterator[None]:
     try:
         yield
     except (exceptions.NotFoundError, FileNotFoundError) as error:
+        if "NoSuchBucket" in str(error):
+            raise NotFound(f"{url}: there is no such bucket") from error
         raise NotFound(f"{url}: there is no such object") from error
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
         raise NotAuthorized(

@@ -19,15 +19,20 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from storage.errors import CorruptRecording, DigestMismatch
+from storage.inflate import inflate
 from storage.recording import Channel
 from storage.scaling import Scaling
 
 Buffer = bytes | bytearray | memoryview
+Content = bytes  # for a class that has a field of that name
 
 # No file name and a zero time stamp: equal samples give equal files.
 GZIP_HEADER = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255])
 STORED_BLOCK = 65_535
-PLATFORM_NAME = re.compile(r"channel-\d{5,}(_-?\d+_-?\d+\.bin\.gz|\.metadata\.json)")
+PLATFORM_NAME = re.compile(
+    r"(?:.*/)?channel-(?P<index>\d{5,})(?:_-?\d+_-?\d+\.bin\.gz|\.metadata\.json)"
+)
 
 
 def chunk_name(index: int, start_us: int, end_us: int) -> str:
@@ -105,9 +110,81 @@ class FileEntry:
     sha256: str | None = None
     crc32: str | None = None
 
+    @property
+    def digest(self) -> str:
+        """Kind and value of the digest, with the length where the digest alone is weak."""
+        if self.sha256 is not None:
+            return f"sha256:{self.sha256}"
+        return f"crc32:{self.crc32}:{self.bytes}"
+
+    @property
+    def channel(self) -> int:
+        """Index of the channel that the file belongs to.
+
+        Raises
+        ------
+        CorruptRecording
+            If the name is neither that of a chunk nor of metadata.
+        """
+        found = PLATFORM_NAME.fullmatch(self.name)
+        if found is None:
+            raise CorruptRecording(f"{self.name}: expected channel-<index>_<start>_<end>.bin.gz")
+        return int(found["index"])
+
+    @property
+    def is_chunk(self) -> bool:
+        """Whether it holds samples."""
+        return self.name.endswith(".gz") and PLATFORM_NAME.fullmatch(self.name) is not None
+
+    def check(self, place: str, content: Content) -> None:
+        """Make sure that a file's content is what the entry says.
+
+        Parameters
+        ----------
+        place
+            URL of the folder, for the error.
+        content
+            As it was read.
+
+        Raises
+        ------
+        DigestMismatch
+            If its length, its digest or its number of samples differs.
+        """
+        where = f"{place}/{self.name}"
+        if len(content) != self.bytes:
+            raise DigestMismatch(f"{where}: {len(content)} bytes, expected {self.bytes}")
+        if self.sha256 is not None:
+            found = hashlib.sha256(content).hexdigest()
+            if found != self.sha256:
+                raise DigestMismatch(f"{where}: SHA-256 {found}, expected {self.sha256}")
+            return
+        payload = unpack(where, content)
+        found = f"{isal_zlib.crc32(payload):08x}"
+        if found != self.crc32:
+            raise DigestMismatch(f"{where}: CRC-32 {found}, expected {self.crc32}")
+        if self.samples is not None and len(payload) != self.samples * 8:
+            raise DigestMismatch(
+                f"{where}: {len(payload)} bytes of samples, expected {self.samples * 8}"
+            )
+
     def as_json(self) -> str:
         """Return one line of JSON, without what is not known."""
         return json.dumps({key: value for key, value in asdict(self).items() if value is not None})
+
+
+def unpack(where: str, content: bytes) -> bytes:
+    """Return what a chunk file's gzip member holds.
+
+    Raises
+    ------
+    DigestMismatch
+        If it is not exactly one whole gzip member.
+    """
+    try:
+        return inflate(content, gzip=True)
+    except ValueError as error:
+        raise DigestMismatch(f"{where}: no whole gzip member ({error})") from error
 
 
 def pack(payload: memoryview, level: int, with_sha256: bool) -> tuple[list[Buffer], dict[str, str]]:

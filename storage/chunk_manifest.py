@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from storage.chunk_format import FileEntry
-from storage.errors import CorruptRecording, NotFound
+from storage.errors import CorruptRecording, NotFound, UnsupportedRecording
 from storage.folders import Folder
 
 NAME = "manifest.json"
@@ -51,24 +50,39 @@ def read_manifest(folder: Folder) -> ChunkManifest:
     ------
     NotFound
         If there is none.
+    UnsupportedRecording
+        If it is of another format.
     CorruptRecording
-        If it is not one of ours.
+        If it is damaged.
     """
+    place = f"{folder.url}/{NAME}"
     try:
-        content = json.loads(folder.read(NAME))
-        files = tuple(FileEntry(**entry) for entry in content.pop("files"))
-        if (content["format"], content["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"format {content['format']} version {content['version']}")
-    except NotFound:
-        raise NotFound(
-            f"{folder.url}: has no {NAME}, so it is no finished output; convert again"
-        ) from None
+        written = folder.read(NAME)
+    except NotFound as error:
+        raise NotFound(f"{place}: there is no finished output here; convert first") from error
+    try:
+        content = json.loads(written)
+        found = (content["format"], content["version"])
+        if found != (FORMAT, VERSION):
+            raise UnsupportedRecording(
+                f"{place}: expected format {FORMAT} version {VERSION}, found {found[0]} {found[1]}"
+            )
+        files = tuple(_entry(entry) for entry in content.pop("files"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptRecording(
-            f"{folder.url}/{NAME}: expected a {FORMAT} manifest of version {VERSION} "
-            f"({error}); convert again with --overwrite"
+            f"{place}: expected format, version and files with name, bytes and sha256 or crc32, "
+            f"found {type(error).__name__} at {error}; convert again with --overwrite"
         ) from error
     return ChunkManifest(content, files)
+
+
+def _entry(listed: dict[str, Any]) -> FileEntry:
+    entry = FileEntry(**listed)
+    if not isinstance(entry.name, str) or not isinstance(entry.bytes, int):
+        raise TypeError(f"entry {listed}")
+    if entry.sha256 is None and entry.crc32 is None:
+        raise ValueError(f"{entry.name} without a digest")
+    return entry
 
 
 def logged_files(folder: Folder, logs: list[str]) -> Iterator[FileEntry]:
@@ -98,20 +112,3 @@ def logged_files(folder: Folder, logs: list[str]) -> Iterator[FileEntry]:
                     )
                 names.add(entry["name"])
                 yield FileEntry(**entry)
-
-
-_CHANNEL = re.compile(r"channel-(\d+)[_.]")
-
-
-def channel_index(name: str) -> int:
-    """Return the channel index in a file's name.
-
-    Raises
-    ------
-    CorruptRecording
-        If the name is not of the format.
-    """
-    found = _CHANNEL.match(name)
-    if found is None:
-        raise CorruptRecording(f"{name}: not the name of a chunk or metadata file")
-    return int(found.group(1))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from isal import isal_zlib
 
 from storage.chunk_files import Advance, silent
-from storage.chunk_format import FileEntry, chunk_name, fill_payload
+from storage.chunk_format import FileEntry, chunk_name, fill_payload, unpack
 from storage.chunk_manifest import read_manifest
 from storage.chunk_plan import ChunkOptions, blocks, plan_runs
 from storage.chunk_sink import metadata_files
-from storage.errors import NotFound
+from storage.errors import DigestMismatch, NotFound, StorageError
 from storage.folders import Folder
-from storage.inflate import inflate
 from storage.protocols import RecordingSource
 from storage.spans import Span
 
@@ -70,29 +67,14 @@ def verify_files(folder: Folder, advance: Advance = silent, workers: int = 4) ->
 def _check_file(folder: Folder, entry: FileEntry) -> str | None:
     try:
         content = folder.read(entry.name)
-    except NotFound:
-        return f"{entry.name}: is missing"
-    if len(content) != entry.bytes:
-        return f"{entry.name}: is {len(content)} bytes, the manifest says {entry.bytes}"
-    if entry.sha256 is not None and hashlib.sha256(content).hexdigest() != entry.sha256:
-        return f"{entry.name}: SHA-256 differs from the manifest"
-    if entry.samples is None:
-        return None
-    payload = _unpack(content)
-    if payload is None:
-        return f"{entry.name}: is no whole gzip member"
-    if entry.crc32 is not None and f"{isal_zlib.crc32(payload):08x}" != entry.crc32:
-        return f"{entry.name}: CRC-32 differs from the manifest"
-    if len(payload) != entry.samples * 8:
-        return f"{entry.name}: holds {len(payload)} bytes, expected {entry.samples} samples of 8"
+        entry.check(folder.url, content)
+        if entry.samples is not None and entry.sha256 is not None:
+            payload = unpack(f"{folder.url}/{entry.name}", content)
+            if len(payload) != entry.samples * 8:
+                return f"{entry.name}: {len(payload)} bytes, expected {entry.samples} samples of 8"
+    except StorageError as error:
+        return str(error)
     return None
-
-
-def _unpack(content: bytes) -> bytes | None:
-    try:
-        return inflate(content, gzip=True)
-    except ValueError:
-        return None
 
 
 def verify_source(
@@ -157,18 +139,18 @@ def _expected_files(
 
 def _compare(folder: Folder, name: str, expected: bytes | memoryview) -> str | None:
     try:
-        found: bytes | None = folder.read(name)
+        found = folder.read(name)
+        if name.endswith(".gz"):
+            found = unpack(f"{folder.url}/{name}", found)
     except NotFound:
         return f"{name}: the recording has this chunk, the output does not"
-    if name.endswith(".gz"):
-        found = _unpack(found or b"")
-        if found is None:
-            return f"{name}: is no whole gzip member"
+    except DigestMismatch as error:
+        return str(error)
     if found == expected:
         return None
-    if not name.endswith(".gz") or len(found or b"") != len(expected):
+    if not name.endswith(".gz") or len(found) != len(expected):
         return f"{name}: differs from what the recording gives"
-    ours, theirs = np.frombuffer(expected, ">u8"), np.frombuffer(found or b"", ">u8")
+    ours, theirs = np.frombuffer(expected, ">u8"), np.frombuffer(found, ">u8")
     at = int(np.flatnonzero(ours != theirs)[0])
-    value, wanted = (np.frombuffer(data, ">f8")[at] for data in (found or b"", expected))
+    value, wanted = (np.frombuffer(data, ">f8")[at] for data in (found, expected))
     return f"{name}: sample {at} is {value:g} uV, the recording gives {wanted:g} uV"

@@ -137,7 +137,11 @@ class LocalFolder:
         """Add one line to a file."""
         if b"\n" in record:
             raise ValueError("a record of a log is one line")
-        with open(self._place(log), "ab") as file:
+        with open(self._place(log), "a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+                # A crash cut the last record short; a new one must not be joined to it.
+                file.truncate(len(self.read_log(log)))
             file.write(record + b"\n")
 
     def read_log(self, log: str) -> bytes:

@@ -22,9 +22,15 @@ def inflate(packed: bytes, *, gzip: bool, expected_bytes: int = 16_384) -> bytes
     Raises
     ------
     ValueError
-        If it is damaged or cut short.
+        If it is damaged, cut short, or a gzip member with something after it.
     """
     try:
-        return isal_zlib.decompress(packed, wbits=31 if gzip else 15, bufsize=expected_bytes)
+        if not gzip:
+            return isal_zlib.decompress(packed, bufsize=expected_bytes)
+        member = isal_zlib.decompressobj(wbits=31)
+        content = member.decompress(packed)
     except _ERROR as error:
         raise ValueError(str(error)) from error
+    if not member.eof or member.unused_data:
+        raise ValueError("cut short" if not member.eof else "followed by other bytes")
+    return content

@@ -7,6 +7,7 @@ PyNWB refuses, and is the same for HDF5 and Zarr.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.clocks import StampedClock, measure
-from storage.errors import NotFound, RecordingError, UnsupportedRecording, UsageError
+from storage.errors import (
+    CorruptRecording,
+    NotFound,
+    RecordingError,
+    UnsupportedRecording,
+    UsageError,
+)
 from storage.nwb_hdf5 import Hdf5NwbFile
 from storage.nwb_rows import RowReader
 from storage.nwb_series import FoundSeries, choose, discover
@@ -25,6 +32,9 @@ from storage.nwb_start import classic_session_start, microseconds, session_start
 from storage.nwb_tree import NwbFile
 from storage.recording import RateGroup, Recording, Segment
 from storage.spans import Span
+
+# What HDF5, zarr and NumPy raise where the bytes of a file make no sense.
+DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +88,11 @@ class NwbSource:
         options: NwbOptions = NwbOptions(),
         rates_hz: Mapping[str, float] | None = None,
     ) -> None:
-        self._file = _open(url)
+        with _explained(url):
+            self._file = _open(url)
         try:
-            self._signals, self.recording = _read(self._file, options, rates_hz or {})
+            with _explained(url):
+                self._signals, self.recording = _read(self._file, options, rates_hz or {})
         except BaseException:
             self._file.close()
             raise
@@ -171,16 +183,38 @@ def _open_zarr(url: str) -> NwbFile:
 
 def recording_id(url: str) -> str:
     """Return the file's name without its endings."""
-    name = url.rstrip("/").rpartition("/")[2]
+    name = _name(url)
     for ending in (".zarr", ".nwb"):
-        name = name.removesuffix(ending)
+        if name.lower().endswith(ending):
+            name = name[: -len(ending)]
     return name
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Let every error name the file, and say in a line what its bytes did to the libraries."""
+    name = _name(url)
+    try:
+        yield
+    except RecordingError as error:
+        if name in str(error):
+            raise
+        raise type(error)(f"{name}: {error}") from error
+    except DAMAGE as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise CorruptRecording(
+            f"{name}: cannot be understood ({reason:.200}); the file may be damaged, copy it again"
+        ) from error
+
+
+def _name(url: str) -> str:
+    return url.rstrip("/").rpartition("/")[2]
 
 
 def _read(
     file: NwbFile, options: NwbOptions, rates_hz: Mapping[str, float]
 ) -> tuple[list[SeriesSignal], Recording]:
-    where = file.url.rstrip("/").rpartition("/")[2]
+    where = _name(file.url)
     found = choose(file.root, options.series)
     chosen, notes = list(found.series), list(found.skipped)
     if options.classic:
@@ -193,18 +227,15 @@ def _read(
         notes.append(f"start time {start:%Y-%m-%dT%H:%M:%S} read in zone {options.timezone}")
     signals = []
     for series in chosen:
-        try:
-            signal = read_signal(
-                file.root,
-                series,
-                start,
-                gap_periods=options.gap_periods,
-                repair=options.repair_timestamps,
-                classic=options.classic,
-                known_rate_hz=rates_hz.get(series.path),
-            )
-        except RecordingError as error:
-            raise type(error)(f"{where}: {error}") from error
+        signal = read_signal(
+            file.root,
+            series,
+            start,
+            gap_periods=options.gap_periods,
+            repair=options.repair_timestamps,
+            classic=options.classic,
+            known_rate_hz=rates_hz.get(series.path),
+        )
         notes.extend(f"{series.path}: {note}" for note in signal.notes)
         if signal.n_samples:
             signals.append(signal)

@@ -53,8 +53,9 @@ def read_electrodes(root: NwbGroup, series: NwbGroup) -> Electrodes | None:
     ids = array_at(table, "id")
     table_rows = int(ids.shape[0]) if ids is not None else int(rows.max(initial=-1)) + 1
     if len(rows) and not 0 <= rows.min() <= rows.max() < table_rows:
+        wrong = int(rows.max() if rows.min() >= 0 else rows.min())
         raise CorruptRecording(
-            f"{region.path}: the region names electrode {int(rows.max())}, the table "
+            f"{region.path}: the region names electrode {wrong}, the table "
             f"{table.path} has {table_rows} rows; mend the region"
         )
     names = _column(table, "channel_name", rows)

@@ -64,7 +64,7 @@ class Hdf5Array:
             self._load_plugins()
             try:
                 self._dataset.read_direct(out, tuple(slice(a.start, a.stop) for a in axes))
-            except OSError as error:
+            except (OSError, RuntimeError) as error:
                 raise CorruptRecording(
                     f"{_place(self._dataset)}: samples from {axes[0].start} on cannot be read "
                     f"({_first_line(error)}); the file may be cut short, or need an HDF5 filter "
@@ -81,14 +81,14 @@ class Hdf5Array:
         )
         if not self._decodes_itself:
             return self.read(*kept)
-        info = self._dataset.id.get_chunk_info_by_coord(corner)
-        if info.byte_offset is None or info.filter_mask:
-            return self.read(*kept)
         try:
+            info = self._dataset.id.get_chunk_info_by_coord(corner)
+            if info.byte_offset is None or info.filter_mask:
+                return self.read(*kept)
             _, packed = self._dataset.id.read_direct_chunk(corner)
             n_bytes = int(np.prod(chunk_shape)) * self.dtype.itemsize
             raw = inflate(packed, gzip=False, expected_bytes=n_bytes)
-        except (OSError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise CorruptRecording(
                 f"{_place(self._dataset)}: the chunk at {corner} cannot be decoded "
                 f"({_first_line(error)}); the file is damaged there"

@@ -102,7 +102,10 @@ def discover(root: NwbGroup, places: Sequence[str] = ("acquisition",)) -> Discov
             for path, group, kind in _walk(top, place, types, set(), skipped):
                 if kind == SPIKES:
                     skipped.append(f"{path}: skipped, spike snippets are no continuous signal")
-                elif group.identity not in found:
+                    continue
+                # Of several ways to one series the shortest is its path.
+                known = found.get(group.identity)
+                if known is None or path.count("/") < known.path.count("/"):
                     found[group.identity] = FoundSeries(path, group)
     ordered = tuple(sorted(found.values(), key=lambda series: series.path))
     return Discovery(ordered, tuple(skipped))

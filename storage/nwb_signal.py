@@ -107,6 +107,8 @@ def read_signal(
     data = array_at(series.group, "data")
     if data is None:
         raise CorruptRecording(f"{series.path}: has no data")
+    if 0 in data.shape and not classic:
+        return _empty(series, data)
     if series.group.attributes.get("neurodata_type") == SPIKES or len(data.shape) not in (1, 2):
         raise UnsupportedRecording(
             f"{series.path}: data of shape {data.shape} are no continuous signal, expected "
@@ -122,13 +124,9 @@ def read_signal(
         transposed, notes = False, list[str]()
     else:
         n_samples, n_channels, transposed, notes = _shape(series.path, data, electrodes)
-    if n_samples and n_channels:
-        clock, bounds_us, clock_notes = _clock(
-            series, n_samples, start, gap_periods, repair, classic, known_rate_hz
-        )
-    else:
-        clock, bounds_us, clock_notes = RateClock(Fraction(0), 1.0), None, ["empty, skipped"]
-        n_samples = 0
+    clock, bounds_us, clock_notes = _clock(
+        series, n_samples, start, gap_periods, repair, classic, known_rate_hz
+    )
     scalings, unit_notes = _scalings(series, data, n_channels, classic)
     labels, groups = _names(series.name, n_channels, electrodes, classic)
     return SeriesSignal(
@@ -144,6 +142,20 @@ def read_signal(
         clock=clock,
         bounds_us=bounds_us,
         notes=(*notes, *unit_notes, *clock_notes),
+    )
+
+
+def _empty(series: FoundSeries, data: NwbArray) -> SeriesSignal:
+    return SeriesSignal(
+        path=series.path,
+        data=data,
+        transposed=False,
+        n_samples=0,
+        dtype=data.dtype,
+        channels=(),
+        clock=RateClock(Fraction(0), 1.0),
+        bounds_us=None,
+        notes=(f"empty, shape {data.shape}, skipped",),
     )
 
 

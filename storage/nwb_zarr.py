@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -199,6 +199,8 @@ class ZarrNwbArray:
         if self.dtype.kind == "O" and self._file.zarr_format == 2:
             return self._text()
         content = self._opened.read(*(Span(0, size) for size in self.shape))
+        if content.dtype.kind == "S":
+            content = np.char.decode(content, "utf-8", "replace")
         if content.dtype.kind in "OTU":
             return np.array([str(item) for item in content.reshape(-1)], object)
         return content
@@ -236,16 +238,33 @@ def _decode_text(raw: bytes, codec: str, where: str) -> list[str]:
         if codec == "json2":
             return [str(item) for item in json.loads(raw)[:-2]]
         if codec == "pickle":
-            texts = [
-                str(argument)
-                for opcode, argument, _ in pickletools.genops(raw)
-                if opcode.name in TEXT_OPCODES
-            ]
-            # Of an array of one text, the text is the last that its pickle names.
-            return texts[-1:]
-    except (ValueError, struct.error, IndexError) as error:
+            return _pickled(raw)
+    except (LookupError, ValueError, struct.error) as error:
         raise CorruptRecording(f"{where}: text cannot be decoded ({error})") from error
     raise UnsupportedRecording(f"{where}: text in Zarr codec {codec!r} is not known")
+
+
+def _pickled(raw: bytes) -> list[str]:
+    """Return the texts of a pickled array, or the paths of its references."""
+    texts: list[str] = []
+    memo: list[str | None] = []
+    last: str | None = None
+    for opcode, argument, _ in pickletools.genops(raw):
+        if opcode.name == "MEMOIZE":
+            memo.append(last)
+            continue
+        last = None
+        if opcode.name in TEXT_OPCODES:
+            last = str(argument)
+        elif opcode.name in ("BINGET", "LONG_BINGET"):
+            last = memo[int(argument)]
+        if last is not None:
+            texts.append(last)
+    # The array's type comes first, and ends with its byte order.
+    items = texts[texts.index("|") + 1 :]
+    if "ZarrReference" not in items:
+        return items
+    return [path for key, path in pairwise(items) if key == "path"]
 
 
 def _framed(raw: bytes) -> Iterator[str]:
@@ -275,6 +294,8 @@ def _read_tree(folder: Folder, zarr_format: int) -> Node:
     top = Node({}, None)
     for name, content in documents:
         document = json.loads(content) if isinstance(content, bytes) else content
+        if not isinstance(document, dict):
+            raise ValueError(f"{name} is no JSON object")
         path, _, kind = name.rpartition("/")
         _add(top, path, kind, document)
     return top
@@ -289,7 +310,11 @@ def _consolidated(folder: Folder, zarr_format: int) -> dict[str, Any] | None:
             found: dict[str, Any] = json.loads(folder.read(".zmetadata"))["metadata"]
             return found
         root = json.loads(folder.read("zarr.json"))
-        inline = (root.get("consolidated_metadata") or {}).get("metadata")
+        inline = (
+            (root.get("consolidated_metadata") or {}).get("metadata")
+            if isinstance(root, dict)
+            else None
+        )
         if not inline:
             return None
         return {"zarr.json": root, **{f"{path}/zarr.json": node for path, node in inline.items()}}

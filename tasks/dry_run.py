@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from storage.chunk_format import chunk_name
-from storage.chunk_manifest import channel_index
+from storage.chunk_format import FileEntry, chunk_name
 from storage.chunk_plan import chunks, first_indices
 from storage.chunk_sink import metadata_files
 from storage.folders import open_folder
 from storage.nwb import NwbSource
-from storage.pennsieve.outputs import Output, OutputFile
+from storage.pennsieve.outputs import Output
 from storage.spans import Span
 from tasks.nwb import reading_options, writing_options
 from tasks.requests import ConvertRequest
@@ -72,7 +71,7 @@ def plan_conversion(request: ConvertRequest, source: str, output: str) -> Planne
 def planned_output(request: ConvertRequest, source: str, output: str) -> Output:
     """Return the output of a conversion as the platform would be told of it, before it exists."""
     options = writing_options(request)
-    files: list[OutputFile] = []
+    files: list[FileEntry] = []
     with NwbSource(source, reading_options(request)) as recording_source:
         recording = recording_source.recording
         for number, first in enumerate(first_indices(recording)):
@@ -83,11 +82,11 @@ def planned_output(request: ConvertRequest, source: str, output: str) -> Output:
                     recording_source.time_us(number, chunk.stop - 1),
                 )
                 files.extend(
-                    OutputFile(chunk_name(first + index, *times), len(chunk) * 8, crc32="")
+                    FileEntry(chunk_name(first + index, *times), len(chunk) * 8, crc32="")
                     for index in range(len(group.channels))
                 )
         channels = {
-            channel_index(name): json.loads(content)
+            FileEntry(name, 0).channel: json.loads(content)
             for name, content in metadata_files(recording_source).items()
         }
     return Output(open_folder(output), channels, tuple(files))

@@ -3,7 +3,7 @@
 from storage.pennsieve.auth import Credentials
 from storage.pennsieve.client import Client, Hosts, connect
 from storage.pennsieve.imports import Import, UploadPlan, plan_upload, prepare_import
-from storage.pennsieve.outputs import Output, OutputFile, load_output
+from storage.pennsieve.outputs import Output, load_output
 from storage.pennsieve.patience import Patience
 from storage.pennsieve.targets import Target, find_target
 from storage.pennsieve.uploads import UploadResult, upload_files
@@ -14,7 +14,6 @@ __all__ = [
     "Hosts",
     "Import",
     "Output",
-    "OutputFile",
     "Patience",
     "Target",
     "UploadPlan",

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from storage.chunk_format import FileEntry
 from storage.errors import NotFound
 from storage.folders import open_folder
 from storage.pennsieve.channel_match import match
@@ -21,7 +22,7 @@ from storage.pennsieve.manifests import (
     entry_of,
     upload_key,
 )
-from storage.pennsieve.outputs import Output, OutputFile
+from storage.pennsieve.outputs import Output
 from storage.pennsieve.packages import mark_as_time_series
 from storage.pennsieve.presigned import presign
 from storage.pennsieve.targets import Target
@@ -114,7 +115,7 @@ def plan_upload(client: Client, target: Target, output: Output) -> UploadPlan:
         matched=tuple(names[index] for index in sorted(matched.found)),
         extended=tuple(names[index] for index in extensions(output.channels, matched)),
         files=len(pending),
-        bytes=sum(file.size for _, file in pending),
+        bytes=sum(file.bytes for _, file in pending),
         batches=len(batches([entry for entry, _ in pending])),
         uploaded=len(output.files) - len(pending),
     )
@@ -155,7 +156,7 @@ def prepare_import(client: Client, target: Target, output: Output) -> Import:
         id=begun.id,
         nonce=begun.nonce,
         files=len(pending),
-        bytes=sum(file.size for _, file in pending),
+        bytes=sum(file.bytes for _, file in pending),
     )
 
 
@@ -164,8 +165,8 @@ def _journal(client: Client, target: Target, output: Output) -> Journal:
 
 
 def _pending(
-    files: Iterable[OutputFile], ids: Mapping[int, str], arrived: Mapping[str, str]
-) -> list[tuple[Entry, OutputFile]]:
+    files: Iterable[FileEntry], ids: Mapping[int, str], arrived: Mapping[str, str]
+) -> list[tuple[Entry, FileEntry]]:
     """Return the files whose content did not arrive, each with its entry."""
     entries = ((entry_of(file, ids), file) for file in files)
     return [(entry, file) for entry, file in entries if arrived.get(entry.path) != entry.digest]
@@ -174,7 +175,7 @@ def _pending(
 def _resumed(
     client: Client,
     target: Target,
-    files: Iterable[OutputFile],
+    files: Iterable[FileEntry],
     ids: Mapping[int, str],
     journal: Journal,
 ) -> BegunImport | None:

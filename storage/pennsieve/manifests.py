@@ -9,9 +9,9 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from storage.chunk_format import FileEntry
 from storage.errors import Rejected
 from storage.pennsieve.client import Client, segment
-from storage.pennsieve.outputs import OutputFile
 from storage.pennsieve.targets import Target
 
 BODY_BYTES = 1 << 20
@@ -32,7 +32,7 @@ class Entry:
         return {"upload_key": upload_key(nonce, self), "file_path": self.path}
 
 
-def entry_of(file: OutputFile, channel_ids: Mapping[int, str]) -> Entry:
+def entry_of(file: FileEntry, channel_ids: Mapping[int, str]) -> Entry:
     """Return a file's entry: its base name, with the channel's id for ``channel-<index>``."""
     base = file.name.rpartition("/")[2]
     channel_id = channel_ids[file.channel]

@@ -10,13 +10,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from storage.chunk_format import FileEntry
 from storage.errors import RanvierError, UsageError
 from storage.folders import Folder, open_folder
 from storage.pennsieve.client import Client
 from storage.pennsieve.imports import Import
 from storage.pennsieve.journal import Journal
 from storage.pennsieve.manifests import entry_of, upload_key
-from storage.pennsieve.outputs import OutputFile, verify
 from storage.pennsieve.presigned import deliver
 
 log = logging.getLogger(__name__)
@@ -39,15 +39,15 @@ class UploadResult:
 class _Outcome:
     """What became of one file; ``error`` is None once it arrived."""
 
-    file: OutputFile
+    file: FileEntry
     error: Exception | None
 
 
 def upload_files(
     client: Client,
     import_: Import,
-    files: Iterable[OutputFile],
-    on_file: Callable[[OutputFile], None] | None = None,
+    files: Iterable[FileEntry],
+    on_file: Callable[[FileEntry], None] | None = None,
 ) -> UploadResult:
     """Send the files of an import that have not arrived yet.
 
@@ -76,7 +76,7 @@ def upload_files(
     """
     folder = open_folder(import_.folder)
     journal = Journal(folder, import_.journal)
-    waiting: list[OutputFile] = []
+    waiting: list[FileEntry] = []
     skipped = 0
     for file in files:
         entry = entry_of(file, import_.channel_ids)
@@ -99,7 +99,7 @@ def upload_files(
                 failed.append(outcome)
                 continue
             sent += 1
-            sent_bytes += outcome.file.size
+            sent_bytes += outcome.file.bytes
             if on_file is not None:
                 on_file(outcome.file)
     if failed:
@@ -140,7 +140,7 @@ class _Errand:
         self._stop = threading.Event()
         self._turn = threading.Lock()
 
-    def run(self, files: list[OutputFile]) -> Generator[_Outcome]:
+    def run(self, files: list[FileEntry]) -> Generator[_Outcome]:
         """Yield what became of each file, as it becomes known."""
         todo = iter(files)
         outcomes: SimpleQueue[_Outcome | None] = SimpleQueue()
@@ -169,7 +169,7 @@ class _Errand:
                 self._client.transport.stop()
                 raise
 
-    def _work(self, todo: Iterator[OutputFile], outcomes: SimpleQueue[_Outcome | None]) -> None:
+    def _work(self, todo: Iterator[FileEntry], outcomes: SimpleQueue[_Outcome | None]) -> None:
         try:
             while not self._stop.is_set():
                 with self._turn:
@@ -180,18 +180,18 @@ class _Errand:
         finally:
             outcomes.put(None)
 
-    def _error_of(self, file: OutputFile) -> Exception | None:
+    def _error_of(self, file: FileEntry) -> Exception | None:
         try:
             self._send(file)
         except Exception as error:  # noqa: BLE001 - the thread that waits for it raises it
             return error
         return None
 
-    def _send(self, file: OutputFile) -> None:
+    def _send(self, file: FileEntry) -> None:
         entry = entry_of(file, self._import.channel_ids)
-        with self._memory.hold(file.size):
+        with self._memory.hold(file.bytes):
             content = self._folder.read(file.name)
-            verify(self._folder.url, file, content)
+            file.check(self._folder.url, content)
             receipt = deliver(
                 self._client,
                 self._import.target.dataset_id,
@@ -200,7 +200,7 @@ class _Errand:
                 content,
             )
         self._journal.confirm(
-            entry.path, entry.digest, file.size, receipt.confirmed_by, receipt.etag
+            entry.path, entry.digest, file.bytes, receipt.confirmed_by, receipt.etag
         )
         log.debug("uploaded: %s, confirmed by %s", file.name, receipt.confirmed_by)
 

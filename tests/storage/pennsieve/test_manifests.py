@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.chunk_format import FileEntry
 from storage.errors import Rejected
-from storage.pennsieve import OutputFile
 from storage.pennsieve.manifests import (
     BODY_BYTES,
     Entry,
@@ -32,15 +32,15 @@ REAL = f"{CHANNEL}_1714979289123456_1714979293492489.bin.gz"
 
 def test_a_path_has_the_id_in_place_of_the_index() -> None:
     name = "channel-00012_1714979289123456_1714979293492489.bin.gz"
-    file = OutputFile(name, 10, sha256="abc")
+    file = FileEntry(name, 10, sha256="abc")
     assert entry_of(file, {12: CHANNEL}) == Entry(REAL, "sha256:abc")
-    nested = OutputFile(f"folder/{name}", 10, crc32="0000abcd")
+    nested = FileEntry(f"folder/{name}", 10, crc32="0000abcd")
     assert entry_of(nested, {12: CHANNEL}) == Entry(REAL, "crc32:0000abcd:10")
 
 
 def test_a_path_before_1970() -> None:
     name = "channel-00000_-2208988799500000_-2208988797501000.bin.gz"
-    path = entry_of(OutputFile(name, 1, sha256="0"), {0: CHANNEL}).path
+    path = entry_of(FileEntry(name, 1, sha256="0"), {0: CHANNEL}).path
     assert path == f"{CHANNEL}_-2208988799500000_-2208988797501000.bin.gz"
 
 

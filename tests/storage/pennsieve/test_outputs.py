@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from storage.chunk_format import FileEntry
 from storage.errors import CorruptRecording, DigestMismatch, NotFound, UnsupportedRecording
 from storage.folders import LocalFolder
-from storage.pennsieve import OutputFile, load_output
-from storage.pennsieve.outputs import verify
+from storage.pennsieve import load_output
 from tests.support.pennsieve_cases import MakeOutput, chunk
 
 
@@ -39,32 +39,32 @@ def test_every_file_is_verified(make_output: MakeOutput, digest: str) -> None:
     folder = make_output(1, 2, digest=digest)
     file = load_output(folder).files[0]
     good = folder.read(file.name)
-    verify(folder.url, file, good)
+    file.check(folder.url, good)
     with pytest.raises(DigestMismatch, match=rf"{len(good) + 1} bytes, expected {len(good)}"):
-        verify(folder.url, file, good + b"x")
+        file.check(folder.url, good + b"x")
     for position in range(11, len(good)):
         damaged = bytearray(good)
         damaged[position] ^= 1
         with pytest.raises(DigestMismatch, match="channel-00000_"):
-            verify(folder.url, file, bytes(damaged))
+            file.check(folder.url, bytes(damaged))
 
 
 def test_a_checksum_is_of_what_the_member_holds() -> None:
     payload = bytes(range(256)) * 9000
     content = gzip.compress(payload, 0, mtime=0)
-    file = OutputFile("channel-00000_0_1.bin.gz", len(content), crc32=f"{zlib.crc32(payload):08x}")
-    verify("folder", file, content)
+    file = FileEntry("channel-00000_0_1.bin.gz", len(content), crc32=f"{zlib.crc32(payload):08x}")
+    file.check("folder", content)
     other = gzip.compress(payload[::-1], 0, mtime=0)
     with pytest.raises(DigestMismatch, match=f"CRC-32 .*, expected {file.crc32}"):
-        verify("folder", file, other)
+        file.check("folder", other)
 
 
 def test_a_member_is_whole_and_alone() -> None:
     content = chunk(1.0)
     for wrong in (content + content, content[:-4], b"", b"not gzip at all"):
-        file = OutputFile("channel-00000_0_1.bin.gz", len(wrong), crc32="00000000")
+        file = FileEntry("channel-00000_0_1.bin.gz", len(wrong), crc32="00000000")
         with pytest.raises(DigestMismatch, match="gzip member"):
-            verify("folder", file, wrong)
+            file.check("folder", wrong)
 
 
 def test_nothing_published_is_said_so(make_output: MakeOutput) -> None:
@@ -116,9 +116,9 @@ def test_damaged_metadata_is_refused(make_output: MakeOutput) -> None:
 
 def test_a_name_without_a_channel_is_refused() -> None:
     with pytest.raises(CorruptRecording, match="expected channel-<index>_<start>_<end>"):
-        _ = OutputFile("x.bin.gz", 1, sha256="0").channel
+        _ = FileEntry("x.bin.gz", 1, sha256="0").channel
 
 
 def test_negative_times_and_folders_are_names_too() -> None:
     name = "a/channel-00012_-2208988799500000_-2208988797501000.bin.gz"
-    assert OutputFile(name, 1, sha256="0").channel == 12
+    assert FileEntry(name, 1, sha256="0").channel == 12

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from storage.buckets import BucketFolder
+from storage.chunk_format import FileEntry
 from storage.errors import (
     DigestMismatch,
     NotAuthorized,
@@ -19,7 +20,6 @@ from storage.errors import (
     UsageError,
 )
 from storage.pennsieve import (
-    OutputFile,
     UploadResult,
     load_output,
     prepare_import,
@@ -50,13 +50,13 @@ def test_896_files_with_32_connections(
     seen: list[str] = []
     threads = set()
 
-    def on_file(file: OutputFile) -> None:
+    def on_file(file: FileEntry) -> None:
         seen.append(file.name)
         threads.add(threading.current_thread())
 
     api.board.delay_s = 0.01
     result = upload_files(client, import_, output.files, on_file)
-    assert result == UploadResult(896, 0, sum(file.size for file in output.files))
+    assert result == UploadResult(896, 0, sum(file.bytes for file in output.files))
     assert sorted(seen) == [file.name for file in output.files]
     assert threads == {threading.current_thread()}
     assert 16 <= api.board.most_under_way <= 32
@@ -234,7 +234,7 @@ def test_a_caller_that_gives_up_waits_for_nobody(
     import_ = prepare_import(client, run_target(api), output)
     api.faults.add(Fault(route="put", status=503, retry_after="200", times=None, skip=2))
 
-    def on_file(file: OutputFile) -> None:
+    def on_file(file: FileEntry) -> None:
         raise KeyboardInterrupt
 
     begun = time.monotonic()
