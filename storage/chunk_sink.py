@@ -113,10 +113,12 @@ def begin(output: Output, plan: Plan, overwrite: bool) -> Begun:
     AlreadyExists
         If something else rests there.
     """
-    manifest = existing_manifest(output)
-    if manifest is not None and not overwrite and _made_by(manifest, plan):
+    manifest = None if overwrite else existing_manifest(output)
+    if manifest is not None and _made_by(manifest, plan):
         folder = open_folder(output.url)
         if is_intact(folder, manifest.files):
+            # Left by a run that was stopped in its last step.
+            drop_staging(output)
             return Begun(output, plan, unchanged=True, resumed=False)
         return Begun(output, plan, unchanged=False, resumed=begin_staging(output, plan))
     check_free(output, plan, overwrite)
@@ -149,8 +151,8 @@ def finish(
     head["series"] = [_describe(source, number) for number in range(len(source.recording.groups))]
     head["notes"] = list(source.recording.notes)
     manifest = ChunkManifest(head, (*logged_files(output.data(), logs), *metadata))
-    earlier = existing_manifest(output)
-    if earlier is not None and not overwrite:
+    earlier = None if overwrite else existing_manifest(output)
+    if earlier is not None:
         if earlier.content != manifest.content:
             drop_staging(output)
             raise AlreadyExists(
