@@ -30,7 +30,8 @@ def made_or_warned(make: Callable[[], Made], what: str) -> Made | None:
     """Make something that is only shown; where that fails, warn and go on without it."""
     try:
         return make()
-    except (PrefectException, httpx.HTTPError) as error:
+    except (PrefectException, httpx.HTTPError, RuntimeError) as error:
+        # Prefect's client raises a bare RuntimeError where the server does not answer.
         log.warning("%s is not shown: %s", what, error)
         return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from prefect import Flow, flow
@@ -25,6 +24,9 @@ log = logging.getLogger(__name__)
 
 NAME = "nwb-to-pennsieve"
 NAMED_FAILURES = 20
+MOST_ROWS = 1000
+OUTCOMES = ("failed", "refused", "stored", "unchanged")
+COLUMNS = ("source", "outcome", "files", "bytes", "uploaded", "package", "reason")
 
 ConvertFlow = Flow[[ConvertRequest], State[tuple[ConvertResult, ...]]]
 
@@ -38,7 +40,7 @@ def flow_with(settings: FlowSettings | None = None) -> ConvertFlow:
 
         A file that fails does not stop the others; the run fails in the end and names it.
         """
-        return _convert(request, settings or FlowSettings())
+        return _convert(request, settings or settings_for())
 
     return nwb_to_pennsieve
 
@@ -74,8 +76,8 @@ def run_flow(request: ConvertRequest, dask: str | None = None) -> tuple[ConvertR
 
 def _convert(request: ConvertRequest, settings: FlowSettings) -> State[tuple[ConvertResult, ...]]:
     let_our_logs_through()
-    progress = ProgressArtifact(f"{NAME}-progress")
     by_block = request.upload is not None and request.upload.credentials_block is not None
+    progress = ProgressArtifact(f"{NAME}-progress")
     try:
         with started_runner(settings) as running:
             caller = TaskCaller(running, progress, settings.run_mb << 20, by_block)
@@ -90,9 +92,9 @@ def _convert(request: ConvertRequest, settings: FlowSettings) -> State[tuple[Con
 
 
 def _log_result(result: ConvertResult) -> None:
-    if result.outcome in ("stored", "unchanged"):
-        log.info("%s: %s in %s", result.source, result.outcome, result.output)
-    else:
+    if result.outcome == "stored":
+        log.info("%s: stored in %s", result.source, result.output)
+    elif result.outcome != "unchanged":
         log.error("%s: %s", result.outcome, _reason(result))
 
 
@@ -112,15 +114,11 @@ def _final_state(results: tuple[ConvertResult, ...]) -> State[tuple[ConvertResul
 
 
 def _show(results: Sequence[ConvertResult]) -> None:
-    rows = [
-        {
-            name: value
-            for name, value in asdict(result).items()
-            if name in ("source", "outcome", "files", "bytes", "uploaded", "package", "reason")
-        }
-        for result in results
-    ]
-    show_table(f"{NAME}-results", rows, "What became of each source")
+    # Those that need somebody's attention come first.
+    ordered = sorted(results, key=lambda result: OUTCOMES.index(result.outcome))
+    rows = [{name: getattr(result, name) for name in COLUMNS} for result in ordered[:MOST_ROWS]]
+    shown = f", {MOST_ROWS:,} of {len(results):,}" if len(results) > MOST_ROWS else ""
+    show_table(f"{NAME}-results", rows, f"What became of each source{shown}")
     stored = [result.output for result in results if result.outcome in ("stored", "unchanged")]
     if stored:
         output = stored[0] if len(results) == 1 else stored[0].rpartition("/")[0]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from storage.errors import UsageError
+from tasks.nwb import RUN_BYTES
 
 
 class FlowSettings(BaseSettings):
@@ -30,10 +33,10 @@ class FlowSettings(BaseSettings):
     task_runner: Literal["threads", "dask"] = "threads"
     dask_address: str | None = None
     workers: int = Field(default=2, ge=1, le=64)
-    run_mb: int = Field(default=1024, ge=1)
+    run_mb: int = Field(default=RUN_BYTES >> 20, ge=1)
 
 
-def settings_for(dask: str | None) -> FlowSettings:
+def settings_for(dask: str | None = None) -> FlowSettings:
     """Return the settings of the environment, or those that a person asked for.
 
     Parameters
@@ -41,8 +44,18 @@ def settings_for(dask: str | None) -> FlowSettings:
     dask
         ``local`` for processes of this machine, or the address of a scheduler; None for what the
         environment says.
+
+    Raises
+    ------
+    UsageError
+        If the environment says something that is not understood.
     """
-    if dask is None:
-        return FlowSettings()
-    address = None if dask == "local" else dask
-    return FlowSettings(task_runner="dask", dask_address=address)
+    try:
+        if dask is None:
+            return FlowSettings()
+        address = None if dask == "local" else dask
+        return FlowSettings(task_runner="dask", dask_address=address)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "RANVIER_" + "_".join(map(str, first["loc"])).upper()
+        raise UsageError(f"{name}: {first['msg']}, got {first['input']!r}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, pairwise
@@ -22,8 +21,6 @@ from storage.chunk_files import silent
 from storage.chunk_plan import Run
 from storage.pennsieve.imports import Import
 from tasks.nwb import Conversion
-
-log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -108,18 +105,25 @@ class TaskCaller:
         Stored bytes that one call should write at least.
     by_block
         Whether steps that sign in somewhere take their keys from a Secret block.
+    task_runs
+        About how many task runs may be made.
     """
 
     batch_files: int | None = UPLOAD_BATCH_FILES
 
     def __init__(
-        self, running: Running, progress: ProgressArtifact, run_bytes: int, by_block: bool
+        self,
+        running: Running,
+        progress: ProgressArtifact,
+        run_bytes: int,
+        by_block: bool,
+        task_runs: int = TASK_RUNS,
     ) -> None:
         self.progress = progress
         self.run_bytes: int | None = run_bytes
         self._running = running
         self._by_block = by_block
-        self._left = TASK_RUNS
+        self._left = task_runs
 
     def call(self, step: Callable[..., Result], *arguments: Any) -> Result:
         """Call one step, here, as a task run while not too many were made."""

@@ -60,7 +60,11 @@ def place_output(url: str) -> Output:
         raise AlreadyExists(f"{final}: is a file, expected a folder for the output")
     if final.exists():
         return Output(str(final), str(final / STAGING))
-    return Output(str(final), str(final.parent / f".{final.name}{STAGING}"))
+    return Output(str(final), str(_place_beside(final)))
+
+
+def _place_beside(final: Path, ending: str = "") -> Path:
+    return final.parent / f".{final.name}{STAGING}{ending}"
 
 
 @contextmanager
@@ -92,6 +96,8 @@ def only_writer(output: Output) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+            # Left by a writer that died when its new folder had just appeared.
+            _place_beside(Path(output.url), ".lock").unlink(missing_ok=True)
 
 
 def existing_manifest(output: Output) -> ChunkManifest | None:

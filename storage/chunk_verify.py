@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.chunk_files import Advance, silent
-from storage.chunk_format import FileEntry, chunk_name, fill_payload, unpack
+from storage.chunk_format import PLATFORM_NAME, FileEntry, chunk_name, fill_payload, unpack
 from storage.chunk_manifest import read_manifest
 from storage.chunk_plan import ChunkOptions, blocks, plan_runs
 from storage.chunk_sink import metadata_files
@@ -56,6 +56,12 @@ def verify_files(folder: Folder, advance: Advance = silent, workers: int = 4) ->
 
     with ThreadPoolExecutor(workers) as pool:
         problems = [problem for problem in pool.map(check, files) if problem]
+    listed = {entry.name for entry in files}
+    problems.extend(
+        f"{folder.url}/{name}: is not listed in the manifest"
+        for name in folder.names("channel-")
+        if name not in listed and PLATFORM_NAME.fullmatch(name)
+    )
     return Verification(
         len(files),
         sum(entry.bytes for entry in files),

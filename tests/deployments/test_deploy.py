@@ -159,6 +159,32 @@ def test_a_server_that_does_not_answer_is_one_line() -> None:
     assert failed.err.count("\n") == 1
 
 
+def test_a_conversion_on_a_server_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    failed = ranvier(
+        "convert",
+        str(tmp_path / "a.nwb"),
+        env={"PREFECT_API_URL": "http://127.0.0.1:1/api", "PREFECT_HOME": str(tmp_path)},
+    )
+    assert failed.code == 1
+    assert failed.err.startswith("ranvier: http://127.0.0.1:1/api: does not answer")
+    assert failed.err.count("\n") == 1
+
+
+def test_with_a_server_in_the_environment_the_command_is_a_flow_run(
+    server: Server, tmp_path: Path
+) -> None:
+    source = write_nwb(tmp_path / "a.nwb", SeriesSpec(samples=2000, channels=2))
+    words = ("convert", str(source), "--output", str(tmp_path / "out"), "--json")
+    done = ranvier(*words, env=server.variables)
+    assert done.code == 0, done.err
+    assert done.json["outcome"] == "stored"
+    assert (tmp_path / "out" / "manifest.json").exists()
+    of_flow = {"flows": {"name": {"any_": ["nwb-to-pennsieve"]}}}
+    (run,) = server.post("/flow_runs/filter", of_flow).json()
+    assert run["state_type"] == "COMPLETED"
+    assert run["parameters"]["request"]["sources"] == [str(source)]
+
+
 def test_a_deployment_holds_nothing_of_this_machine(server: Server, deployed: Any) -> None:
     assert deployed["created"]
     assert deployed["name"] == FULL_NAME

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,28 +17,17 @@ import pytest
 
 # Before Prefect is imported by any test module: it reads its settings then.
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="ranvier-tests-prefect-")
+atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
 os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
 os.environ.pop("PREFECT_API_URL", None)
 
-from deployments.prefect_settings import prepare_environment
+from deployments.prefect_settings import prepare_environment  # noqa: E402
 
 prepare_environment()
 
 from tests.support.moto_server import MotoServer  # noqa: E402
 
 SECONDS = 60.0
-PACKAGE = Path(__file__).parent
-
-# What Prefect and Dask do inside, and their next versions will no longer.
-THIRD_PARTY_WARNINGS: tuple[str, ...] = ()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let warnings of Prefect and Dask pass, in these tests alone."""
-    for item in items:
-        if PACKAGE in item.path.parents:
-            for pattern in THIRD_PARTY_WARNINGS:
-                item.add_marker(pytest.mark.filterwarnings(pattern))
 
 
 @pytest.fixture(scope="session")

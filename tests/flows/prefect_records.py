@@ -72,6 +72,19 @@ def rows_of(table: Artifact) -> list[dict[str, Any]]:
     return rows
 
 
+def task_names(flow_run: FlowRun, least: int) -> list[str]:
+    """Return the names of a run's task runs, once the server has written so many down."""
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id]))
+    due = time.monotonic() + SECONDS
+    while True:
+        with get_client(sync_client=True) as client:
+            found = sorted(one.name for one in client.read_task_runs(flow_run_filter=chosen))
+        if len(found) >= least:
+            return found
+        assert time.monotonic() < due, f"fewer than {least} task runs: {found}"
+        time.sleep(0.2)
+
+
 def everything_recorded(flow_run: FlowRun, once: str) -> str:
     """Return all that the server knows about a run, as text, once a word is in it.
 

@@ -14,7 +14,7 @@ from storage.folders import open_folder
 from tasks.callers import DirectCaller
 from tasks.nwb_to_pennsieve import convert_all
 from tasks.requests import ConvertRequest
-from tests.flows.prefect_records import artifacts_of, latest_run, rows_of, run
+from tests.flows.prefect_records import artifacts_of, latest_run, rows_of, run, task_names
 from tests.support.moto_server import MotoServer
 from tests.support.nwb_files import SeriesSpec, write_nwb, write_text
 from tests.support.outputs import CountedProgress, everything_in
@@ -166,6 +166,21 @@ def test_a_run_shows_results_a_link_and_its_progress(with_bad: Path, tmp_path: P
     assert rows["a.nwb"]["files"] == 16
     assert rows["a.nwb"]["bytes"] > 1000
     assert "not an HDF5 file" in rows["aa-bad.nwb"]["reason"]
+
+
+def test_task_runs_are_named_after_step_file_and_samples(recordings: Path, tmp_path: Path) -> None:
+    run(ConvertRequest(sources=(str(recordings),), output=str(tmp_path / "out")))
+    assert task_names(latest_run(), least=9) == [
+        "begin_conversion a.nwb",
+        "begin_conversion b.nwb",
+        "find_sources",
+        "finish_conversion a.nwb",
+        "finish_conversion b.nwb",
+        "write_chunks a.nwb acquisition/lfp 0 to 5000",
+        "write_chunks a.nwb acquisition/raw 0 to 262144",
+        "write_chunks a.nwb acquisition/raw 262144 to 300000",
+        "write_chunks b.nwb acquisition/raw 0 to 1000",
+    ]
 
 
 def test_nothing_is_kept_of_what_steps_return(recordings: Path, tmp_path: Path) -> None:

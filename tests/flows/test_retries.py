@@ -16,6 +16,7 @@ from flows.task_caller import TASK_RUNS, TaskCaller, shared_out
 from storage import errors
 from storage.chunk_files import Advance, silent
 from storage.errors import Rejected, Unreachable
+from tests.flows.prefect_records import latest_run, task_names
 
 
 def leaves(root: type[errors.RanvierError]) -> list[type[errors.RanvierError]]:
@@ -79,11 +80,13 @@ def fail_at(path: Path, bad: int, item: int, advance: Advance = silent) -> int:
     return item
 
 
-def call(step: Any, *arguments: Any, each: list[int] | None = None) -> Any:
+def call(
+    step: Any, *arguments: Any, each: list[int] | None = None, task_runs: int = TASK_RUNS
+) -> Any:
     @flow(name="retries", persist_result=False)
     def calling() -> Any:
         with started_runner(FlowSettings(workers=2)) as running:
-            caller = TaskCaller(running, ProgressArtifact("retries"), 1 << 20, by_block=False)
+            caller = TaskCaller(running, ProgressArtifact("retries"), 1 << 20, False, task_runs)
             if each is not None:
                 return caller.call_each(step, arguments, each)
             return caller.call(step, *arguments)
@@ -108,6 +111,13 @@ def test_a_step_that_was_refused_is_called_once(tmp_path: Path) -> None:
 def test_results_come_in_the_order_of_the_items(tmp_path: Path) -> None:
     items = list(range(20))
     assert call(fail_at, tmp_path / "calls", -1, each=items) == items
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_share_of_items_is_one_task_run(tmp_path: Path) -> None:
+    items = list(range(90))
+    assert call(fail_at, tmp_path / "calls", -1, each=items, task_runs=9) == items
+    assert task_names(latest_run(), least=9) == ["fail_at"] * 9
 
 
 @pytest.mark.usefixtures("prefect_server")

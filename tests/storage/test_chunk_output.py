@@ -120,7 +120,7 @@ def test_a_folder_with_another_output_that_is_to_be_replaced(tmp_path: Path) -> 
         assert_complete(place)
 
 
-@pytest.mark.parametrize("lost", ["channel-00000", "channel-00002.metadata.json"])
+@pytest.mark.parametrize("lost", ["channel-00000", "channel-00001.metadata.json"])
 def test_an_output_of_which_files_were_lost_is_made_again(tmp_path: Path, lost: str) -> None:
     template = tmp_path / "template"
     write(str(template))

@@ -39,7 +39,7 @@ def recording() -> SyntheticRecording:
     """Return what is written."""
     return SyntheticRecording(
         SyntheticGroup(n_samples=3000, n_channels=1, gaps_us={5: 10**6}),
-        SyntheticGroup(n_samples=300, n_channels=2, rate_hz=10.0),
+        SyntheticGroup(n_samples=300, n_channels=1, rate_hz=10.0),
         name="new",
     )
 
@@ -48,7 +48,7 @@ def other_recording() -> SyntheticRecording:
     """Return another, of which some files have the same names and lengths."""
     return SyntheticRecording(
         SyntheticGroup(n_samples=3000, n_channels=1, dtype="int8", gaps_us={5: 10**6}),
-        SyntheticGroup(n_samples=200, n_channels=3, rate_hz=10.0),
+        SyntheticGroup(n_samples=200, n_channels=2, rate_hz=10.0),
         name="old",
     )
 
