@@ -1,0 +1,1 @@
+"""The live side: long-running services, and what they are made of."""

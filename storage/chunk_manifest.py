@@ -25,7 +25,7 @@ class ChunkManifest:
     head
         All but the files: format, version, recording, source, options, series.
     files
-        In the order of channels and time within each series, metadata last.
+        In the order of channels and time, metadata last.
     """
 
     head: dict[str, Any]

@@ -150,7 +150,9 @@ def finish(
     head = {key: value for key, value in begun.plan.items() if key != "run_bytes"}
     head["series"] = [_describe(source, number) for number in range(len(source.recording.groups))]
     head["notes"] = list(source.recording.notes)
-    manifest = ChunkManifest(head, (*logged_files(output.data(), logs), *metadata))
+    # However the work was divided, equal outputs have equal manifests.
+    chunk_files = sorted(logged_files(output.data(), logs), key=_place_in_time)
+    manifest = ChunkManifest(head, (*chunk_files, *metadata))
     earlier = None if overwrite else existing_manifest(output)
     if earlier is not None:
         if earlier.content != manifest.content:
@@ -164,6 +166,10 @@ def finish(
             return earlier, True
     publish(output, manifest, overwrite)
     return manifest, False
+
+
+def _place_in_time(entry: FileEntry) -> tuple[int, int]:
+    return entry.channel, int(entry.name.split("_")[1])
 
 
 def _describe(source: RecordingSource, number: int) -> dict[str, Any]:

@@ -200,7 +200,7 @@ class ZarrNwbArray:
             return self._text()
         content = self._opened.read(*(Span(0, size) for size in self.shape))
         if content.dtype.kind == "S":
-            content = np.char.decode(content, "utf-8", "replace")
+            content = np.char.decode(content.astype(np.bytes_), "utf-8", "replace")
         if content.dtype.kind in "OTU":
             return np.array([str(item) for item in content.reshape(-1)], object)
         return content
@@ -257,7 +257,7 @@ def _pickled(raw: bytes) -> list[str]:
         if opcode.name in TEXT_OPCODES:
             last = str(argument)
         elif opcode.name in ("BINGET", "LONG_BINGET"):
-            last = memo[int(argument)]
+            last = memo[int(argument or 0)]
         if last is not None:
             texts.append(last)
     # The array's type comes first, and ends with its byte order.

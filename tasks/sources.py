@@ -79,15 +79,18 @@ def output_urls(found: Sequence[str], output: str | None, single: bool) -> tuple
     if single:
         return (output or _beside(found[0], f"{recording_id(found[0])}-pennsieve"),)
     parent = (output or _beside(found[0], "pennsieve")).rstrip("/")
-    taken: dict[str, int] = {}
-    urls = []
-    for url in found:
-        stem = recording_id(url)
-        taken[stem] = taken.get(stem, 0) + 1
-        number = f"-{taken[stem]}" if taken[stem] > 1 else ""
-        urls.append(f"{parent}/{stem}{number}")
-    return tuple(urls)
+    # In the order of the files; a name that another file has by itself is never given away.
+    stems = [recording_id(url) for url in found]
+    taken: dict[str, None] = {}
+    for stem in stems:
+        name, number = stem, 1
+        while name in taken or (number > 1 and name in stems):
+            number += 1
+            name = f"{stem}-{number}"
+        taken[name] = None
+    return tuple(f"{parent}/{name}" for name in taken)
 
 
 def _beside(url: str, name: str) -> str:
-    return f"{url.rstrip('/').rpartition('/')[0]}/{name}"
+    folder, slash, _ = url.rstrip("/").rpartition("/")
+    return f"{folder}{slash}{name}"

@@ -22,7 +22,7 @@ OTHERS_THREADS = ("zarr", "asyncio_")
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of recorded and published files; tests that need it are skipped without it."""
+    """Return the folder of recorded and published files, or skip the test without it."""
     folder = Path(os.environ.get("RANVIER_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no test data in {folder}; set RANVIER_TEST_DATA")
@@ -31,14 +31,14 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[MotoServer]:
-    """An S3 on this machine."""
+    """Run an S3 on this machine."""
     with MotoServer() as server:
         yield server
 
 
 @pytest.fixture
 def bucket_url(moto: MotoServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An ``s3://`` prefix of its own, reachable from this process and from its children."""
+    """Return an ``s3://`` prefix of its own, for this process and its children."""
     for name, value in moto.environment.items():
         monkeypatch.setenv(name, value)
     return f"s3://{moto.bucket}/{uuid.uuid4().hex}"

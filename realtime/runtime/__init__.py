@@ -1,0 +1,1 @@
+"""Machinery that every live service uses, written once."""

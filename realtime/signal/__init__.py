@@ -1,0 +1,1 @@
+"""Pure arithmetic on arrays: filters, band powers, features, decoders."""

@@ -1,0 +1,1 @@
+"""The messages of the live services, one file for each."""

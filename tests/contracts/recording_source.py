@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ class RecordingSourceTests:
                 times = [source.time_us(number, index) for index in indices]
                 assert all(type(time) is int for time in times)
                 if period_us >= 2:
-                    assert all(b > a for a, b in zip(times[:-1], times[1:], strict=True))
+                    assert all(b > a for a, b in pairwise(times))
                 if count > 200:
                     break
 
@@ -149,7 +150,7 @@ class RecordingSourceTests:
         for number, group in enumerate(source.recording.groups):
             whole = np.array(source.read(number, Span(0, group.n_samples)))
             spans = some_spans(source, number)
-            rng.shuffle(spans)  # type: ignore[arg-type]
+            rng.shuffle(spans)
             for span in [*spans, *spans[:10]]:
                 np.testing.assert_array_equal(
                     source.read(number, span), whole[span.start : span.stop]

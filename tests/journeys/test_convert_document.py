@@ -116,7 +116,9 @@ def test_1_extracts_channel_data_with_proper_scaling(processed: Processed) -> No
     stored = numbers(RAW).astype(np.float64)
     for channel, gain in enumerate((1.0, 0.5)):
         chunks = sorted(processed.output.glob(f"channel-{channel + 0:05d}_*"))
-        found = np.concatenate([np.frombuffer(gzip.decompress(c.read_bytes()), ">f8") for c in chunks])
+        found = np.concatenate(
+            [np.frombuffer(gzip.decompress(c.read_bytes()), ">f8") for c in chunks]
+        )
         expected = (stored[:, channel] * (gain * 1.95e-7) + 2.5e-4) * 1e6
         np.testing.assert_array_equal(found, expected)
 
@@ -294,7 +296,7 @@ def test_make_targets(target: str, words: str) -> None:
 def variables_of(path: Path) -> dict[str, str]:
     """Return the variables of an environment file."""
     lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)  # type: ignore[misc]
+    return dict(line.split("=", 1) for line in lines)
 
 
 def test_1_the_environment_file_has_the_settings() -> None:
@@ -388,7 +390,9 @@ def test_the_example_name(tmp_path: Path, small: Path) -> None:
 def test_metadata_files_follow_the_pattern_and_contain_the_keys(processed: Processed) -> None:
     for index in range(3):
         content = json.loads((processed.output / f"channel-{index:05d}.metadata.json").read_text())
-        assert {"name", "rate", "start", "end", "unit", "type", "group", "properties"} <= set(content)
+        assert {"name", "rate", "start", "end", "unit", "type", "group", "properties"} <= set(
+            content
+        )
         assert content["name"] == f"CH{index:03d}"
         assert content["unit"] == "uV"
         assert content["type"] == "CONTINUOUS"
@@ -402,7 +406,7 @@ def test_metadata_files_follow_the_pattern_and_contain_the_keys(processed: Proce
 
 @pytest.fixture
 def defaults(monkeypatch: pytest.MonkeyPatch) -> ProcessorSettings:
-    """The settings where only the folders are given."""
+    """Return the settings where only the folders are given."""
     for name in ProcessorSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("INPUT_DIR", "/in")

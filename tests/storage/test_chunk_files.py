@@ -1,4 +1,4 @@
-"""Writing chunk files: the same bytes however it is done, resumed after a kill, in little memory."""
+"""Chunk files: the same bytes however they are written, resumed after a kill, in little memory."""
 
 from __future__ import annotations
 
@@ -102,9 +102,7 @@ def test_every_sample_arrives_in_its_place(
         gaps_us=dict.fromkeys((at for at in sorted(gaps) if at < n_samples), 5000),
     )
     source = SyntheticRecording(group)
-    files = written(
-        tmp_path_factory.mktemp("any"), source, run_bytes=run_bytes, workers=workers
-    )
+    files = written(tmp_path_factory.mktemp("any"), source, run_bytes=run_bytes, workers=workers)
     stored = group.numbers(Span(0, n_samples))
     for segment in source.segments(0):
         first, last = segment.start_us, source.time_us(0, segment.span.stop - 1)

@@ -108,7 +108,9 @@ def test_a_payload_is_big_endian_doubles(samples: list[int], spare: int) -> None
     stored = np.array(samples, np.int16)
     scratch = np.full(len(samples) + spare, np.nan)
     payload = fill_payload(stored, Scaling(0.5, 1.0, 1e6), scratch)
-    assert bytes(payload) == struct.pack(f">{len(samples)}d", *((s * 0.5 + 1) * 1e6 for s in samples))
+    assert bytes(payload) == struct.pack(
+        f">{len(samples)}d", *((s * 0.5 + 1) * 1e6 for s in samples)
+    )
     assert np.isnan(scratch[len(samples) :]).all()
 
 
@@ -128,8 +130,16 @@ def test_names(index: int, start_us: int, end_us: int, name: str) -> None:
     assert PLATFORM_NAME.fullmatch(metadata_name(index))
 
 
-@pytest.mark.parametrize("name", ["channel-notes.txt", "channel-00001.json", "a.bin.gz",
-                                  "xchannel-00001.metadata.json", "channel-00001_0_0.bin.gz.part"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "channel-notes.txt",
+        "channel-00001.json",
+        "a.bin.gz",
+        "xchannel-00001.metadata.json",
+        "channel-00001_0_0.bin.gz.part",
+    ],
+)
 def test_names_of_others_are_not_ours(name: str) -> None:
     assert not PLATFORM_NAME.fullmatch(name)
 

@@ -32,9 +32,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left_over")
 FEWEST_STEPS = 10
 
 
-def die_at_every_step(
-    place: str, over_another: bool = False, template: Path | None = None
-) -> int:
+def die_at_every_step(place: str, over_another: bool = False, template: Path | None = None) -> int:
     """Let a process die before each step of writing, each time at a place of its own.
 
     Parameters
@@ -74,7 +72,7 @@ def holds(folder: Folder, source: RecordingSource) -> bool:
 
 
 def assert_complete(url: str) -> None:
-    """The output is the one of the recording, and nothing else rests there."""
+    """Assert that the output is the one of the recording, and nothing else rests there."""
     folder = open_folder(url)
     assert holds(folder, recording())
     listed = {file["name"] for file in json.loads(folder.read("manifest.json"))["files"]}
@@ -204,7 +202,8 @@ def test_chunks_without_a_manifest_are_somebody_elses(
 
 
 @pytest.mark.parametrize(
-    "manifest", [b"", b"{", b"[]", b'{"files": 3}', b'{"format": "zarr", "version": 9, "files": []}']
+    "manifest",
+    [b"", b"{", b"[]", b'{"files": 3}', b'{"format": "zarr", "version": 9, "files": []}'],
 )
 def test_a_manifest_that_is_not_ours_is_replaced_only_when_told(
     tmp_path: Path, manifest: bytes

@@ -42,7 +42,7 @@ def recordings(draw: st.DrawFn) -> SyntheticRecording:
 
 
 def assert_partition(pieces: list[Span], whole: Span) -> None:
-    """The pieces follow each other, and hold the whole."""
+    """Assert that the pieces follow each other, and hold the whole."""
     at = whole.start
     for piece in pieces:
         assert piece.start == at
@@ -86,7 +86,9 @@ def test_runs_partition_the_recording_at_chunks(
         for width in widths:
             in_width = [run for run in mine if run.channels == width]
             assert_partition([run.span for run in in_width], Span(0, group.n_samples))
-            cut_again = [piece for run in in_width for piece in chunks(source, number, options, run.span)]
+            cut_again = [
+                piece for run in in_width for piece in chunks(source, number, options, run.span)
+            ]
             assert cut_again == whole
             if run_bytes is not None:
                 row_bytes = len(width) * group.dtype.itemsize

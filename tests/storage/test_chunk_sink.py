@@ -80,7 +80,7 @@ class TestBucket(ChunkSinkTests):
     """Published by putting the manifest last."""
 
     @pytest.fixture
-    def where(self, bucket_url: str) -> str:  # type: ignore[override]
+    def where(self, bucket_url: str) -> str:
         return bucket_url
 
 

@@ -95,7 +95,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "doubled": lambda content: content * 2,
     "another member": lambda content: gzip.compress(gzip.decompress(content)[:-8]),
     "not gzip": lambda content: b"\x00" * len(content),
-    "unpacked": lambda content: gzip.decompress(content),
+    "unpacked": gzip.decompress,
 }
 
 

@@ -12,22 +12,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.clocks import (
-    BATCH,
     ClassicRateClock,
     ClassicStampedClock,
     RateClock,
     StampedClock,
+    measure,
+)
+from storage.errors import CorruptRecording, TimestampGap
+from storage.recording import Segment
+from storage.spans import Span
+from storage.stamps import (
+    BATCH,
     StampReader,
     Stamps,
     check_given_rate,
     classic_rate_hz,
     first_estimate_s,
-    measure,
     measured_rate_hz,
 )
-from storage.errors import CorruptRecording, TimestampGap
-from storage.recording import Segment
-from storage.spans import Span
 from tests.support.nwb_files import (
     jittered_times,
     uniform_times,
@@ -44,9 +46,7 @@ BORDERS = (1, 2, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH - 1, 2 * BATCH, 2 * BATC
 LENGTH = 2 * BATCH + 10
 
 
-def reader_of(
-    stamps: Stamps, policy: str = "refuse", period_s: float = 0.0
-) -> StampReader:
+def reader_of(stamps: Stamps, policy: str = "refuse", period_s: float = 0.0) -> StampReader:
     """Return a reader of stamps in memory."""
 
     def read(span: Span) -> Stamps:
@@ -311,7 +311,7 @@ def test_a_given_rate_agrees_with_the_stamps_within_2_percent(
     if agrees:
         check_given_rate(given_hz, reader)
     else:
-        with pytest.raises(CorruptRecording, match="1025 Hz.*1000 Hz"):
+        with pytest.raises(CorruptRecording, match=r"1025 Hz.*1000 Hz"):
             check_given_rate(given_hz, reader)
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage import buckets, folders
+from storage import buckets
 from storage.buckets import ObjectFile, split_url
 from storage.errors import NotFound, UsageError
 from storage.folders import Folder, LocalFolder, open_folder
@@ -104,8 +104,9 @@ class FolderTests:
             writer = open_folder(url)
             writer.append("logs/run.jsonl", record)
             if number % 10 == 0:
-                assert open_folder(url).read_log("logs/run.jsonl").splitlines() == (
-                    records[: number + 1]
+                assert (
+                    open_folder(url).read_log("logs/run.jsonl").splitlines()
+                    == (records[: number + 1])
                 )
         assert open_folder(url).read_log("logs/run.jsonl").splitlines() == records
 
@@ -148,8 +149,8 @@ class FolderTests:
     )  # fmt: skip
     def test_it_behaves_as_a_dictionary(self, url: str, content: dict[str, bytes]) -> None:
         kept: dict[str, bytes] = {}
-        for name, data in content.items():
-            name = name.strip("/").replace("//", "/").replace("//", "/")
+        for drawn, data in content.items():
+            name = "/".join(part for part in drawn.split("/") if part)
             below = [k for k in kept if k.startswith(f"{name}/") or name.startswith(f"{k}/")]
             if name and not below:
                 kept[name] = data
@@ -170,7 +171,7 @@ class TestLocalFolder(FolderTests):
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr(folders.os, "writev", full)
+            patch.setattr(os, "writev", full)
             with pytest.raises(OSError, match="No space"):
                 folder.write("a", [b"new"])
         assert folder.read("a") == b"old"
@@ -181,7 +182,9 @@ class TestLocalFolder(FolderTests):
     ) -> None:
         real = os.writev
         monkeypatch.setattr(
-            folders.os, "writev", lambda fd, parts: real(fd, [parts[0][: max(1, len(parts[0]) // 2)]])
+            os,
+            "writev",
+            lambda fd, parts: real(fd, [parts[0][: max(1, len(parts[0]) // 2)]]),
         )
         content = [os.urandom(size) for size in (5000, 1, 70_000)]
         folder.write("a", content)
@@ -228,7 +231,7 @@ class TestLocalFolder(FolderTests):
 
 class TestBucketFolder(FolderTests):
     @pytest.fixture
-    def url(self, bucket_url: str) -> str:  # type: ignore[override]
+    def url(self, bucket_url: str) -> str:
         return bucket_url
 
     def test_more_objects_than_a_page_are_listed_and_deleted(
@@ -250,7 +253,7 @@ class TestBucketFolder(FolderTests):
 
     def test_a_bucket_that_is_not_there_is_one_line(self, moto: MotoServer, url: str) -> None:
         folder = open_folder("s3://no-such-bucket-here/prefix")
-        with pytest.raises(NotFound, match="no-such-bucket-here.*no such bucket") as caught:
+        with pytest.raises(NotFound, match=r"no-such-bucket-here.*no such bucket") as caught:
             folder.write("a", [b"x"])
         assert "\n" not in str(caught.value)
         assert folder.size("a") is None

@@ -147,9 +147,7 @@ def test_only_snippets_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 2, 7])
-def test_types_of_extensions_that_derive_from_electrical_series(
-    tmp_path: Path, depth: int
-) -> None:
+def test_types_of_extensions_that_derive_from_electrical_series(tmp_path: Path, depth: int) -> None:
     path = write_nwb(tmp_path / "a.nwb", SeriesSpec())
     nwb_files.make_extension_type(path, depth=depth)
     assert opened(path)[0] == [RAW]
@@ -183,9 +181,7 @@ def test_shared_time_stamps_and_data_are_read_through_links(tmp_path: Path) -> N
     )
     with NwbSource(str(path)) as source:
         assert [group.rate_hz for group in source.recording.groups] == pytest.approx([500.0] * 2)
-        np.testing.assert_array_equal(
-            source.read(0, Span(0, 1000)), source.read(1, Span(0, 1000))
-        )
+        np.testing.assert_array_equal(source.read(0, Span(0, 1000)), source.read(1, Span(0, 1000)))
 
 
 def test_a_series_that_is_linked_twice_is_read_once(tmp_path: Path) -> None:
@@ -539,7 +535,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], type[RanvierError], str]] = {
         lambda path: nwb_files.truncate(path, 0.99), CorruptRecording, "copy it again",
     ),
     "text": (lambda path: reset(nwb_files.write_text, path), UnsupportedRecording, "not an HDF5"),
-    "nothing": (lambda path: path.write_bytes(b""), UnsupportedRecording, "not an HDF5"),
+    "nothing": (lambda path: reset(empty_file, path), UnsupportedRecording, "not an HDF5"),
     "another HDF5 file": (
         lambda path: reset(nwb_files.write_plain_hdf5, path), UnsupportedRecording, "no Electrical",
     ),
@@ -553,6 +549,12 @@ def store_dataset(path: Path, place: str, value: Any, **attributes: Any) -> None
             del file[place]
         file[place] = value
         file[place].attrs.update(attributes)
+
+
+def empty_file(path: Path) -> Path:
+    """Write a file without a byte."""
+    path.write_bytes(b"")
+    return path
 
 
 def reset(write: Callable[[Path], Path], path: Path) -> None:
@@ -734,7 +736,14 @@ def test_damage_anywhere_is_never_a_traceback(tmp_path: Path) -> None:
     outcomes: list[str] = []
     while first < last:
         ended = subprocess.run(
-            [sys.executable, "-m", "tests.support.read_damaged", str(tmp_path), str(first), str(last)],
+            [
+                sys.executable,
+                "-m",
+                "tests.support.read_damaged",
+                str(tmp_path),
+                str(first),
+                str(last),
+            ],
             capture_output=True,
             text=True,
             check=False,

@@ -160,9 +160,7 @@ def test_a_contiguous_array_is_read_in_pieces(transposed: bool) -> None:
     expected = numbers(300_000, 16)
     array = CountedArray(expected.T.copy() if transposed else expected, None)
     reader = RowReader(array, transposed)
-    np.testing.assert_array_equal(
-        read(reader, Span(0, 300_000), Span(0, 16), True), expected
-    )
+    np.testing.assert_array_equal(read(reader, Span(0, 300_000), Span(0, 16), True), expected)
     assert max(array.read_bytes) <= 2 * nwb_rows.PIECE_BYTES
     assert sum(array.read_bytes) == expected.nbytes
 

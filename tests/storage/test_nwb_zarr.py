@@ -65,9 +65,7 @@ def test_classic_too(tmp_path: Path, writer: str) -> None:
 
 def test_start_times_in_a_pickle_are_read_without_running_it(tmp_path: Path) -> None:
     twin = write_nwb(tmp_path / "a.nwb", *TWO_SERIES, electrodes=TWO_GROUPS)
-    source = write_nwb_zarr_v2(
-        tmp_path / "a.nwb.zarr", electrodes=TWO_GROUPS, scalar_text="pickle"
-    )
+    source = write_nwb_zarr_v2(tmp_path / "a.nwb.zarr", electrodes=TWO_GROUPS, scalar_text="pickle")
     assert convert(source, tmp_path / "out").outcome == "stored"
     assert_output(tmp_path / "out", expected_of(twin))
 
@@ -83,12 +81,8 @@ def test_every_type_in_many_chunks(tmp_path: Path, writer: str, dtype: str) -> N
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_groups_without_their_column_come_from_the_references(
-    tmp_path: Path, writer: str
-) -> None:
-    source = WRITERS[writer](
-        tmp_path / "a.nwb.zarr", electrodes=TWO_GROUPS, consolidated=False
-    )
+def test_groups_without_their_column_come_from_the_references(tmp_path: Path, writer: str) -> None:
+    source = WRITERS[writer](tmp_path / "a.nwb.zarr", electrodes=TWO_GROUPS, consolidated=False)
     shutil.rmtree(source / "general/extracellular_ephys/electrodes/group_name")
     with NwbSource(str(source)) as opened:
         groups = [[channel.group for channel in g.channels] for g in opened.recording.groups]
@@ -104,7 +98,9 @@ def test_data_linked_from_another_folder(tmp_path: Path, writer: str) -> None:
     if writer == "v2":
         edit(source / "acquisition/raw/.zattrs", lambda it: it.update(zarr_link=[link]))
     else:
-        edit(source / "acquisition/raw/zarr.json", lambda it: it["attributes"].update(_LINKS=[link]))
+        edit(
+            source / "acquisition/raw/zarr.json", lambda it: it["attributes"].update(_LINKS=[link])
+        )
     with NwbSource(str(source)) as opened, NwbSource(str(target)) as other:
         np.testing.assert_array_equal(opened.read(0, Span(0, 1000)), other.read(0, Span(0, 1000)))
     shutil.rmtree(target)
@@ -146,46 +142,55 @@ def test_a_damaged_chunk_is_said(tmp_path: Path, writer: str) -> None:
         assert "\n" not in str(caught.value)
 
 
-BROKEN: dict[str, Callable[[Path], object]] = {
-    "documents that are no JSON": lambda folder: [
-        path.write_text("{") for path in documents(folder)
-    ],
-    "empty documents": lambda folder: [path.write_bytes(b"") for path in documents(folder)],
-    "documents that are lists": lambda folder: [path.write_text("[]") for path in documents(folder)],
-    "no documents below the top": lambda folder: [
-        path.unlink() for path in documents(folder) if path.parent != folder
-    ],
-    "an array without a shape": lambda folder: [
-        edit(path, lambda it: it.pop("shape", None)) for path in documents(folder)
-    ],
-    "a type that is not known": lambda folder: [
-        edit(path, lambda it: it.update({key: "<Q9" for key in ("dtype", "data_type") if key in it}))
-        for path in documents(folder)
-    ],
-    "a start time that is gone": lambda folder: [
-        shutil.rmtree(folder / name)
-        for name in ("session_start_time", "timestamps_reference_time")
-    ],
-    "a start time of other bytes": lambda folder: [
-        path.write_bytes(b"\x00" * 20)
-        for name in ("session_start_time", "timestamps_reference_time")
-        for path in (folder / name).iterdir()
-        if path.name in ("0", "c")
-    ],
-}
-
-
 def documents(folder: Path) -> list[Path]:
     """Return the JSON documents of a Zarr folder."""
     names = (".zgroup", ".zarray", ".zattrs", "zarr.json", ".zmetadata")
     return [path for path in sorted(folder.rglob("*")) if path.name in names]
 
 
+def below_the_top(folder: Path) -> list[Path]:
+    """Return the JSON documents of all but the folder itself."""
+    return [path for path in documents(folder) if path.parent != folder]
+
+
+def start_times(folder: Path) -> list[Path]:
+    """Return the folders of the start times."""
+    return [folder / name for name in ("session_start_time", "timestamps_reference_time")]
+
+
+def start_chunks(folder: Path) -> list[Path]:
+    """Return the chunks that hold the start times."""
+    return [path for place in start_times(folder) for path in place.iterdir() if path.name in "0c"]
+
+
+def mistype(path: Path) -> None:
+    """Give an array a type that nobody knows."""
+    edit(path, lambda it: it.update({key: "<Q9" for key in ("dtype", "data_type") if key in it}))
+
+
+BROKEN: dict[str, tuple[Callable[[Path], list[Path]], Callable[[Path], object]]] = {
+    "documents that are no JSON": (documents, lambda path: path.write_text("{")),
+    "empty documents": (documents, lambda path: path.write_bytes(b"")),
+    "documents that are lists": (documents, lambda path: path.write_text("[]")),
+    "no documents below the top": (below_the_top, Path.unlink),
+    "arrays without a shape": (
+        documents, lambda path: edit(path, lambda it: it.pop("shape", None)),
+    ),
+    "types that are not known": (documents, mistype),
+    "start times that are gone": (start_times, shutil.rmtree),
+    "start times of other bytes": (start_chunks, lambda path: path.write_bytes(bytes(20))),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_broken_is_said_in_one_line(tmp_path: Path, name: str, writer: str) -> None:
     source = WRITERS[writer](tmp_path / "a.nwb.zarr", consolidated=False)
-    BROKEN[name](source)
+    find, spoil = BROKEN[name]
+    found = find(source)
+    assert found
+    for path in found:
+        spoil(path)
     with pytest.raises(RanvierError) as caught:
         NwbSource(str(source))
     assert "\n" not in str(caught.value)

@@ -38,8 +38,7 @@ def test_in_double_each_number_goes_through_the_formula(
     with np.errstate(all="ignore"):
         expected = np.array(
             [
-                (np.float64(number) * np.float64(factor) + np.float64(offset))
-                * np.float64(to_unit)
+                (np.float64(number) * np.float64(factor) + np.float64(offset)) * np.float64(to_unit)
                 for number in stored.reshape(-1)
             ],
             np.float64,

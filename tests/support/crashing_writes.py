@@ -54,7 +54,7 @@ def other_recording() -> SyntheticRecording:
 
 
 def options() -> ChunkOptions:
-    """Stored, so that files of equal names have equal lengths."""
+    """Return those of stored files, which have equal lengths where they have equal names."""
     return ChunkOptions(level=0, digest="sha256")
 
 

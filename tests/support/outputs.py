@@ -1,4 +1,4 @@
-"""Making outputs as ``ranvier convert`` does, and reading them with nothing but the standard library."""
+"""Makes outputs as ``ranvier convert`` does; reads them with the standard library alone."""
 
 from __future__ import annotations
 

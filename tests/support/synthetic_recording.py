@@ -1,9 +1,10 @@
-"""A recording in memory: several rate groups, gaps, any type; channel 0 carries the sample number."""
+"""A recording in memory, of several rate groups with gaps; channel 0 carries the sample number."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
 
@@ -97,7 +98,7 @@ class SyntheticRecording:
         made = self._groups[group]
         inside = Span(0, made.n_samples) if span is None else span
         borders = [0, *sorted(made.gaps_us), made.n_samples]
-        for start, stop in zip(borders[:-1], borders[1:], strict=True):
+        for start, stop in pairwise(borders):
             piece = Span(start, stop).intersect(inside)
             if piece:
                 yield Segment(piece, self.time_us(group, piece.start))
