@@ -60,7 +60,7 @@ def run_processor() -> int:
         request = _request(settings)
     except UsageError as error:
         return _stop(WRONG_SETTING, error)
-    except RanvierError as error:
+    except (RanvierError, OSError) as error:
         return _stop(FAILED, error)
     try:
         plan_conversion(request, request.sources[0], str(request.output))
@@ -69,7 +69,7 @@ def run_processor() -> int:
         return _stop(NOTHING_PRODUCED, error)
     except UsageError as error:
         return _stop(WRONG_SETTING, error)
-    except RanvierError as error:
+    except (RanvierError, OSError) as error:
         return _stop(FAILED, error)
     print_result(result)
     if result.outcome in ("stored", "unchanged"):
@@ -77,7 +77,7 @@ def run_processor() -> int:
     return NOTHING_IMPORTED if result.files else FAILED
 
 
-def _stop(code: int, error: RanvierError) -> int:
+def _stop(code: int, error: Exception) -> int:
     print(f"ranvier: {error}", file=sys.stderr)
     return code
 

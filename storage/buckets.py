@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from storage.errors import NotAuthorized, NotFound, RemoteError, UsageError
+from storage.errors import NotAuthorized, NotFound, RemoteError, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from obstore.store import S3Store
 
 BLOCK_BYTES = 1 << 20
+# How the store says that it could not be reached, or is not itself just now.
+_LATER = re.compile(
+    r"error sending request|timed? ?out|connect|after \d+ retries|\b5\d\d\b", re.IGNORECASE
+)
 BLOCKS_KEPT = 16
 
 
@@ -35,13 +40,21 @@ def split_url(url: str) -> tuple[str, str]:
 
 def open_store(bucket: str, prefix: str = "") -> S3Store:
     """Return an obstore store; keys, region and endpoint come from the usual AWS settings."""
+    from botocore.exceptions import BotoCoreError
     from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import S3Store
 
+    try:
+        keys = Boto3CredentialProvider()
+    except (ValueError, BotoCoreError) as error:
+        raise NotAuthorized(
+            f"s3://{bucket}: no AWS keys were found ({error}); set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        ) from error
     return S3Store(
         bucket,
         prefix=prefix or None,
-        credential_provider=Boto3CredentialProvider(),
+        credential_provider=keys,
         client_options={"allow_http": True},
     )
 
@@ -157,7 +170,12 @@ def _named(url: str) -> Iterator[None]:
             f"{url}: access denied; check the AWS keys and the bucket's policy"
         ) from error
     except exceptions.BaseError as error:
-        reason = str(error).strip().splitlines()[0]
+        text = " ".join(str(error).split())
+        if "NoSuchBucket" in text:
+            raise NotFound(f"{url}: there is no such bucket; check its name") from error
+        reason = text.partition("<?xml")[0][:300]
+        if isinstance(error, exceptions.GenericError) and _LATER.search(text):
+            raise Unreachable(f"{url}: {reason}; try again later") from error
         raise RemoteError(f"{url}: {reason}") from error
 
 

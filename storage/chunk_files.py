@@ -118,8 +118,16 @@ def write_run(
 
 
 def _finished_blocks(folder: Folder, run: Run) -> set[tuple[int, int]]:
-    lines = folder.read_log(run.log).splitlines()
-    return {tuple(json.loads(line)["span"]) for line in lines}
+    finished = set()
+    for line in folder.read_log(run.log).splitlines():
+        record = json.loads(line)
+        # After a power cut a file may be shorter than its log says; the last record of a block
+        # counts, since a block that is not whole is written again.
+        start, stop = record["span"]
+        finished.discard((start, stop))
+        if all(folder.size(entry["name"]) == entry["bytes"] for entry in record["files"]):
+            finished.add((start, stop))
+    return finished
 
 
 class _Buffers:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from storage.buckets import BucketFolder
-from storage.errors import NotFound
+from storage.errors import NotFound, StorageError
 
 Buffer = bytes | bytearray | memoryview
 
@@ -154,7 +154,14 @@ class LocalFolder:
 
     def delete_tree(self, prefix: str) -> None:
         """Remove a folder with all that is in it."""
-        shutil.rmtree(self.path / prefix, ignore_errors=True)
+        try:
+            shutil.rmtree(self.path / prefix)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(
+                f"{self.path / prefix}: cannot be removed ({error.strerror}); remove it by hand"
+            ) from error
         self._known.clear()
 
     def signature(self) -> str:

@@ -6,6 +6,7 @@ PyNWB refuses, and is the same for HDF5 and Zarr.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,10 @@ class NwbOptions:
     repair_timestamps: bool = False
     timezone: str | None = None
     classic: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.gap_periods) and self.gap_periods > 1):
+            raise UsageError(f"gap threshold: expected periods above 1, got {self.gap_periods}")
 
 
 class NwbSource:
@@ -200,6 +205,8 @@ def _explained(url: str) -> Iterator[None]:
         if name in str(error):
             raise
         raise type(error)(f"{name}: {error}") from error
+    except PermissionError as error:
+        raise NotFound(f"{url}: may not be read by this user") from error
     except DAMAGE as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise CorruptRecording(
@@ -227,15 +234,21 @@ def _read(
         notes.append(f"start time {start:%Y-%m-%dT%H:%M:%S} read in zone {options.timezone}")
     signals = []
     for series in chosen:
-        signal = read_signal(
-            file.root,
-            series,
-            start,
-            gap_periods=options.gap_periods,
-            repair=options.repair_timestamps,
-            classic=options.classic,
-            known_rate_hz=rates_hz.get(series.path),
-        )
+        try:
+            signal = read_signal(
+                file.root,
+                series,
+                start,
+                gap_periods=options.gap_periods,
+                repair=options.repair_timestamps,
+                classic=options.classic,
+                known_rate_hz=rates_hz.get(series.path),
+            )
+        except UnsupportedRecording as error:
+            if len(chosen) == 1:
+                raise
+            others = " ".join(f"--series {each.path}" for each in chosen if each is not series)
+            raise UnsupportedRecording(f"{error}; to leave it out: {others}") from error
         notes.extend(f"{series.path}: {note}" for note in signal.notes)
         if signal.n_samples:
             signals.append(signal)

@@ -70,10 +70,11 @@ def read_electrodes(root: NwbGroup, series: NwbGroup) -> Electrodes | None:
 
 
 def _table(root: NwbGroup, region: NwbArray) -> NwbGroup | None:
+    # The reference counts in the file of the region, which need not be the one that was opened.
     path = region.attributes.get("table")
-    for candidate in (path, DEFAULT_TABLE):
+    for top, candidate in ((region.root, path), (root, path), (root, DEFAULT_TABLE)):
         if isinstance(candidate, str) and candidate:
-            table = find(root, candidate)
+            table = find(top, candidate)
             if is_group(table):
                 return table
     return None

@@ -25,8 +25,10 @@ class Hdf5Array:
 
     is_group: Literal[False] = False
 
-    def __init__(self, dataset: h5py.Dataset) -> None:
+    def __init__(self, dataset: h5py.Dataset, files: set[str]) -> None:
         self._dataset = dataset
+        self._files = files
+        files.update(_files_of(dataset))
         self.path = str(dataset.name).strip("/")
         self.shape: tuple[int, ...] = dataset.shape or ()
         self.dtype: np.dtype[np.generic] = dataset.dtype
@@ -48,6 +50,11 @@ class Hdf5Array:
             [h5py.h5z.FILTER_DEFLATE],
             [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE],
         )
+
+    @property
+    def root(self) -> NwbGroup:
+        """The top group of the file that holds the array."""
+        return Hdf5Group(self._dataset.file["/"], self._files)
 
     def values(self) -> NDArray[np.generic]:
         """Return all of a small array; text as objects of ``str``, references as paths."""
@@ -115,8 +122,10 @@ class Hdf5Group:
 
     is_group: Literal[True] = True
 
-    def __init__(self, group: h5py.Group) -> None:
+    def __init__(self, group: h5py.Group, files: set[str]) -> None:
         self._group = group
+        self._files = files
+        files.add(group.file.filename)
         self.path = str(group.name).strip("/")
 
     @cached_property
@@ -147,7 +156,9 @@ class Hdf5Group:
                 f"{_place(self._group)}/{name}: a link that leads nowhere ({target}); "
                 "put the file that it names beside this one"
             ) from error
-        return Hdf5Group(node) if isinstance(node, h5py.Group) else Hdf5Array(node)
+        if isinstance(node, h5py.Group):
+            return Hdf5Group(node, self._files)
+        return Hdf5Array(node, self._files)
 
 
 class Hdf5NwbFile:
@@ -165,16 +176,13 @@ class Hdf5NwbFile:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.fingerprint: dict[str, str | int]
         self._object: ObjectFile | None = None
+        self._files: set[str] = set()
         try:
             if url.startswith("s3://"):
                 self._object = ObjectFile(url)
-                self.fingerprint = {"bytes": self._object.size, "etag": self._object.tag}
                 self._file = h5py.File(self._object, "r")
             else:
-                stat = Path(url).stat()
-                self.fingerprint = {"bytes": stat.st_size, "modified_ns": stat.st_mtime_ns}
                 self._file = h5py.File(url, "r", locking=False)
         except FileNotFoundError as error:
             raise NotFound(f"{url}: there is no such file") from error
@@ -194,13 +202,47 @@ class Hdf5NwbFile:
     @property
     def root(self) -> NwbGroup:
         """The top group."""
-        return Hdf5Group(self._file["/"])
+        return Hdf5Group(self._file["/"], self._files)
+
+    @property
+    def fingerprint(self) -> dict[str, str | int]:
+        """Size, and time of change or tag, of the file and of those that links led to."""
+        if self._object is not None:
+            return {"bytes": self._object.size, "etag": self._object.tag}
+        found: dict[str, str | int] = {}
+        for name in sorted(self._files - {self.url}):
+            stat = Path(name).stat()
+            found[f"linked {Path(name).name}"] = f"{stat.st_size} {stat.st_mtime_ns}"
+        stat = Path(self.url).stat()
+        return {"bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, **found}
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
         if self._object is not None:
             self._object.close()
+
+
+def _files_of(dataset: h5py.Dataset) -> set[str]:
+    """Return the files that hold a dataset's samples.
+
+    Raises
+    ------
+    CorruptRecording
+        If one of them is missing: HDF5 itself would read zeros in its place.
+    """
+    own = str(dataset.file.filename)
+    files = {own}
+    if dataset.is_virtual:
+        for source in dataset.virtual_sources():
+            name = own if source.file_name == "." else str(Path(own).parent / source.file_name)
+            if not Path(name).exists():
+                raise CorruptRecording(
+                    f"{_place(dataset)}: a virtual dataset whose source {source.file_name} is "
+                    "missing; put it beside this file"
+                )
+            files.add(name)
+    return files
 
 
 def _attributes(node: h5py.HLObject) -> dict[str, object]:

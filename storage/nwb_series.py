@@ -115,18 +115,19 @@ def _walk(
     group: NwbGroup, path: str, types: SeriesTypes, above: set[object], skipped: list[str]
 ) -> Iterator[tuple[str, NwbGroup, str]]:
     for name in group.names():
+        here = f"{path}/{name}"
         try:
             member = group.member(name)
+            if not is_group(member) or member.identity in above:
+                continue
+            kind = types.kind(member.attributes.get("neurodata_type", ""))
+            is_series = bool(kind) or array_at(member, "data") is not None
         except CorruptRecording as error:
-            skipped.append(f"{path}/{name}: skipped, {error}")
+            skipped.append(f"{here}: skipped, {error}")
             continue
-        if not is_group(member) or member.identity in above:
-            continue
-        here = f"{path}/{name}"
-        kind = types.kind(member.attributes.get("neurodata_type", ""))
         if kind:
             yield here, member, kind
-        elif array_at(member, "data") is None:
+        elif not is_series:
             yield from _walk(member, here, types, above | {member.identity}, skipped)
 
 

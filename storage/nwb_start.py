@@ -75,7 +75,7 @@ def _parse(text: str, name: str, timezone: str | None, where: str) -> tuple[date
         )
     try:
         return start.replace(tzinfo=ZoneInfo(timezone)), True
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UsageError(
             f"--timezone {timezone}: there is no such zone; use a name like America/New_York"
         ) from error

@@ -47,6 +47,11 @@ class NwbArray(Protocol):
         """Shape of the pieces that are stored, and perhaps compressed, together."""
         ...
 
+    @property
+    def root(self) -> NwbGroup:
+        """The top group of the file that holds the array, which links may have led to."""
+        ...
+
     def values(self) -> NDArray[np.generic]:
         """Return all of a small array; text as objects of ``str``, references as paths."""
         ...

@@ -14,7 +14,6 @@ import pickletools
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, Literal
@@ -69,10 +68,13 @@ class ZarrNwbFile:
             )
         raise NotFound(f"{self.url}: there is no such file")
 
-    @cached_property
+    @property
     def fingerprint(self) -> dict[str, str | int]:
-        """Digest of the names, sizes and times of all files in the folder."""
-        return {"files": self.folder.signature()}
+        """Digest of the names, sizes and times of all files in the folder and in linked ones."""
+        linked = {
+            f"linked {source}": file.folder.signature() for source, file in self._linked.items()
+        }
+        return {"files": self.folder.signature(), **linked}
 
     @property
     def root(self) -> NwbGroup:
@@ -173,6 +175,11 @@ class ZarrNwbArray:
     def attributes(self) -> Mapping[str, object]:
         """Strings as ``str``, references as paths."""
         return {key: _plain(value) for key, value in self._node.attributes.items()}
+
+    @property
+    def root(self) -> NwbGroup:
+        """The top group of the file that holds the array."""
+        return self._file.root
 
     @property
     def dtype(self) -> np.dtype[np.generic]:

@@ -62,7 +62,7 @@ def run_process(command: Sequence[str]) -> Cost:
 
 
 def best(costs: Sequence[Cost]) -> Cost:
-    """Return the least of each figure over several runs, and the last output."""
+    """Return the least time and the greatest memory of several runs, and the last output."""
     return Cost(
         cpu_s=min(cost.cpu_s for cost in costs),
         wall_s=min(cost.wall_s for cost in costs),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from storage.chunk_files import Advance, Written, silent, write_run
@@ -10,6 +11,7 @@ from storage.chunk_manifest import read_manifest
 from storage.chunk_output import place_output
 from storage.chunk_plan import ChunkOptions, Run, plan_runs
 from storage.chunk_sink import Begun, begin, finish, make_plan
+from storage.errors import CorruptRecording
 from storage.folders import open_folder
 from storage.nwb import NwbOptions, NwbSource
 from tasks.requests import ConvertRequest
@@ -102,16 +104,34 @@ def begin_conversion(
         )
 
 
+@contextmanager
+def _opened(conversion: Conversion, rates_hz: Mapping[str, float] | None) -> Iterator[NwbSource]:
+    with NwbSource(conversion.source, conversion.reading, rates_hz) as source:
+        _require_same(conversion, source)
+        yield source
+        # Once more: what was read while the file changed is worth nothing.
+        _require_same(conversion, source)
+
+
+def _require_same(conversion: Conversion, source: NwbSource) -> None:
+    found, expected = dict(source.fingerprint), conversion.begun.plan["source"]
+    if found != expected:
+        raise CorruptRecording(
+            f"{conversion.source}: has changed while it was being converted (found {found}, "
+            f"expected {expected}); convert it again"
+        )
+
+
 def write_chunks(conversion: Conversion, run: Run, advance: Advance = silent) -> Written:
     """Write the chunk files of one run."""
-    with NwbSource(conversion.source, conversion.reading, conversion.rates_hz) as source:
+    with _opened(conversion, conversion.rates_hz) as source:
         folder = conversion.begun.output.data()
         return write_run(source, folder, run, conversion.writing, advance)
 
 
 def finish_conversion(conversion: Conversion) -> Finished:
     """Write metadata and manifest, and make the output appear."""
-    with NwbSource(conversion.source, conversion.reading) as source:
+    with _opened(conversion, None) as source:
         manifest, unchanged = finish(
             conversion.begun, source, conversion.runs, conversion.overwrite
         )

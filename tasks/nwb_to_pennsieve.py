@@ -85,9 +85,13 @@ def _convert_or_explain(
         return replace(result, outcome="refused", reason=str(error))
     except RanvierError as error:
         return replace(result, outcome="failed", reason=str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        reason = f"{where}{error.strerror or error}; a rerun goes on where this one stopped"
+        return replace(result, outcome="failed", reason=reason)
     except Exception as error:  # outermost frame: this source failed, others go on
-        log.exception("conversion failed: %s", source)
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        log.debug("conversion failed: %s", source, exc_info=True)
+        reason = f"{source}: {type(error).__name__}: {error}".partition("\n")[0]
         return replace(result, outcome="failed", reason=reason)
     return result
 

@@ -34,7 +34,7 @@ def is_single(given: Sequence[str], found: Sequence[str]) -> bool:
 
 def _expand(item: str) -> Iterator[str]:
     item = item.rstrip("/")
-    if item.endswith((".nwb", ".zarr")):
+    if item.lower().endswith((".nwb", ".zarr")):
         yield item
     elif item.startswith("s3://"):
         yield from _in_bucket(item)

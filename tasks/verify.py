@@ -9,7 +9,7 @@ from storage.chunk_files import Advance, silent
 from storage.chunk_manifest import NAME, read_manifest
 from storage.chunk_plan import ChunkOptions
 from storage.chunk_verify import Verification, verify_files, verify_source
-from storage.errors import NotFound, UsageError
+from storage.errors import NotFound, UnsupportedRecording, UsageError
 from storage.folders import open_folder
 from storage.nwb import NwbOptions, NwbSource, recording_id
 
@@ -65,7 +65,11 @@ def check_output(output: str, source: str | None, advance: Advance = silent) -> 
     against_manifest = verify_files(folder, advance)
     if source is None:
         return Checked(output, against_manifest, None)
-    options: dict[str, Any] = read_manifest(folder).head["options"]
+    options: dict[str, Any] = read_manifest(folder).head.get("options", {})
+    if "series" not in options:
+        raise UnsupportedRecording(
+            f"{output}: was not made from an NWB file by ranvier convert; leave the file out"
+        )
     reading = NwbOptions(**{**_only(NwbOptions, options), "series": tuple(options["series"])})
     with NwbSource(source, reading) as recording_source:
         writing = ChunkOptions(**_only(ChunkOptions, options))
@@ -90,7 +94,7 @@ def source_for(output: str, sources: list[str]) -> str | None:
     """
     if not sources:
         return None
-    recording = read_manifest(open_folder(output)).head["recording"]
+    recording = read_manifest(open_folder(output)).head.get("recording")
     if len(sources) == 1:
         return sources[0]
     for source in sources:

@@ -5,7 +5,9 @@ Exit codes: 0 done, 1 failed with a one-line reason, 2 wrong usage.
 
 from __future__ import annotations
 
+import json
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -32,5 +34,17 @@ def main() -> None:
     try:
         app()
     except RanvierError as error:
-        print(f"ranvier: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        _stop(str(error), 2 if isinstance(error, UsageError) else 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _stop(f"{where}{error.strerror or error}; check the place and its permissions", 1)
+    except KeyboardInterrupt:
+        _stop("stopped; the same command goes on where it was", 1)
+
+
+def _stop(reason: str, code: int) -> NoReturn:
+    line = " ".join(reason.split())
+    print(f"ranvier: {line}", file=sys.stderr)
+    if "--json" in sys.argv[1:]:
+        print(json.dumps({"outcome": "failed", "failed": [], "results": [], "reason": line}))
+    sys.exit(code)

@@ -204,16 +204,16 @@ def convert(
 
 
 def _request(sources: list[str], output: str | None, **fields: Any) -> ConvertRequest:
+    from storage.nwb import recording_id
     from tasks.requests import ConvertRequest
 
     found = tuple(absolute(source) for source in sources)
     if output is None:
         # Here rather than beside the source: that may be a place where nothing can be written.
-        single = len(found) == 1 and not (
-            Path(found[0]).is_dir() and not found[0].endswith((".zarr", ".nwb"))
+        stem = recording_id(found[0])
+        single = len(found) == 1 and (
+            stem != found[0].rpartition("/")[2] or not Path(found[0]).is_dir()
         )
-        stem = found[0].rstrip("/").rpartition("/")[2]
-        stem = stem.removesuffix(".zarr").removesuffix(".nwb")
         output = f"{stem}-pennsieve" if single else "pennsieve"
     return ConvertRequest(sources=found, output=absolute(output), **fields)
 
@@ -247,4 +247,4 @@ def run_request(request: ConvertRequest, as_json: bool, prefect: bool, dask: str
             results = convert_all(request, DirectCaller(progress), each)
     if as_json:
         report.print_json(report.as_json(results))
-    return report.exit_code(results)
+    return report.exit_code(results, reasons=as_json)

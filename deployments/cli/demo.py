@@ -50,8 +50,8 @@ def demo(
         _say("starting Prefect for this one run; ranvier convert needs no such wait")
     request = ConvertRequest(sources=(str(sample),), output=str(chunks))
     code = run_request(request, as_json=as_json, prefect=not direct, dask=None)
-    if code == 0 and not as_json:
-        code = verify_output(str(chunks), [str(sample)], as_json=False)
+    if code == 0:
+        code = verify_output(str(chunks), [str(sample)], as_json=False, quiet=as_json)
         _say(f"done in {time.monotonic() - began:.0f} s; look at {chunks / 'manifest.json'}")
     raise typer.Exit(code)
 

@@ -54,9 +54,15 @@ def print_result(result: ConvertResult) -> None:
         print(f"uploaded: {result.uploaded:,} files{before}, package {result.package}", flush=True)
 
 
-def exit_code(results: Sequence[ConvertResult]) -> int:
-    """Return 1 if any source was refused or failed, after naming them, else 0."""
+def exit_code(results: Sequence[ConvertResult], reasons: bool = False) -> int:
+    """Return 1 if any source was refused or failed, after naming them, else 0.
+
+    With ``reasons`` each is explained on stderr, too.
+    """
     failed = [result for result in results if result.outcome in ("refused", "failed")]
+    if reasons:
+        for result in failed:
+            print_result(result)
     if len(results) > 1 and failed:
         names = ", ".join(result.source for result in failed)
         print(f"ranvier: {len(failed)} of {len(results)} failed: {names}", file=sys.stderr)

@@ -11,11 +11,14 @@ from tasks.sources import find_sources
 from tasks.verify import check_output, find_outputs, samples_in, source_for
 
 
-def verify_output(url: str, sources: list[str], as_json: bool) -> int:
-    """Check the outputs at a place, print what was found, and return the exit code."""
+def verify_output(url: str, sources: list[str], as_json: bool, quiet: bool = False) -> int:
+    """Check the outputs at a place, print what was found, and return the exit code.
+
+    With ``quiet`` only problems are printed.
+    """
     found = list(find_sources(sources)) if sources else []
     checked = []
-    with shown_progress(quiet=as_json) as progress:
+    with shown_progress(quiet=as_json or quiet) as progress:
         for output in find_outputs(url):
             source = source_for(output, found)
             total = samples_in(output) * (2 if source else 1)
@@ -24,7 +27,7 @@ def verify_output(url: str, sources: list[str], as_json: bool) -> int:
     for result in checked if not as_json else []:
         for problem in result.problems:
             print(f"ranvier: {result.output}: {problem}", file=sys.stderr)
-        if not result.problems:
+        if not result.problems and not quiet:
             files = result.against_manifest
             what = "manifest and source" if result.against_source else "manifest"
             print(
