@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -72,7 +72,7 @@ class BucketFolder:
         """``s3://bucket/prefix``."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
-    def write(self, name: str, buffers: Sequence[bytes | bytearray | memoryview]) -> None:
+    def write(self, name: str, buffers: Iterable[bytes | bytearray | memoryview]) -> None:
         """Put one object."""
         import obstore
 
@@ -128,6 +128,11 @@ class BucketFolder:
     def read_log(self, log: str) -> bytes:
         """Return the records, a line each, in the order of their names."""
         return b"".join(self.read(name) + b"\n" for name in self._log_names(log))
+
+    def log_records(self, log: str) -> Iterator[bytes]:
+        """Yield the records, in the order of their names, one at a time."""
+        for name in self._log_names(log):
+            yield self.read(name)
 
     def _log_names(self, log: str) -> list[str]:
         return list(self.names(f"{log}/"))

@@ -119,7 +119,7 @@ def write_run(
 
 def _finished_blocks(folder: Folder, run: Run) -> set[tuple[int, int]]:
     finished = set()
-    for line in folder.read_log(run.log).splitlines():
+    for line in folder.log_records(run.log):
         record = json.loads(line)
         # After a power cut a file may be shorter than its log says; the last record of a block
         # counts, since a block that is not whole is written again.
@@ -216,7 +216,9 @@ class _Pipeline:
     def finish_oldest(self, run: Run, advance: Advance, buffers: _Buffers) -> Written:
         """Wait for the oldest block, log it, and free its buffer."""
         block = self.pending.popleft()
-        entries = [entry for channel in block.channels for entry in channel.result()]
+        # One chunk after the other, all channels of each: so blocks of any size list files alike.
+        channels = [channel.result() for channel in block.channels]
+        entries = [entry for chunk in zip(*channels, strict=True) for entry in chunk]
         listed = ", ".join(entry.as_json() for entry in entries)
         record = f'{{"span": [{block.span.start}, {block.span.stop}], "files": [{listed}]}}'
         self._folder.append(run.log, record.encode())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +108,7 @@ def existing_manifest(output: Output) -> ChunkManifest | None:
         return None
 
 
-def is_intact(folder: Folder, files: Sequence[FileEntry]) -> bool:
+def is_intact(folder: Folder, files: Iterable[FileEntry]) -> bool:
     """Whether every file of a manifest is there with its length."""
     return all(folder.size(entry.name) == entry.bytes for entry in files)
 
@@ -226,13 +226,13 @@ def _publish_in_bucket(output: Output, manifest: ChunkManifest, overwrite: bool)
     folder = open_folder(output.url)
     if overwrite:
         _delete_stale(folder, manifest)
-    folder.write(chunk_manifest.NAME, [manifest.encode()])
+    folder.write(chunk_manifest.NAME, manifest.lines())
     drop_staging(output)
 
 
 def _publish_by_rename(output: Output, manifest: ChunkManifest) -> None:
     staged = LocalFolder(Path(output.staging))
-    staged.write(chunk_manifest.NAME, [manifest.encode()])
+    staged.write(chunk_manifest.NAME, manifest.lines())
     staged.delete_tree(PARTS)
     staged.delete(PLAN)
     _flush(staged.path)
@@ -246,7 +246,7 @@ def _publish_by_moving(output: Output, manifest: ChunkManifest, overwrite: bool)
         raise AlreadyExists(
             f"{output.url}: appeared while its output was being made; choose another folder"
         )
-    staged.write(chunk_manifest.NAME, [manifest.encode()])
+    staged.write(chunk_manifest.NAME, manifest.lines())
     final.delete(chunk_manifest.NAME)
     for entry in manifest.files:
         if staged.size(entry.name) is not None:

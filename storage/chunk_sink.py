@@ -10,7 +10,7 @@ from typing import Any
 
 from storage.chunk_files import Advance, Written, silent, write_run
 from storage.chunk_format import FileEntry, channel_metadata, encode_metadata, metadata_name
-from storage.chunk_manifest import FORMAT, VERSION, ChunkManifest, logged_files
+from storage.chunk_manifest import FORMAT, VERSION, ChunkManifest, LoggedFiles
 from storage.chunk_output import (
     Output,
     begin_staging,
@@ -105,6 +105,15 @@ class Begun:
     resumed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An output that has appeared, or was there already; its files and their bytes."""
+
+    unchanged: bool
+    files: int
+    bytes: int
+
+
 def begin(output: Output, plan: Plan, overwrite: bool) -> Begun:
     """Make an output's place ready.
 
@@ -129,15 +138,8 @@ def _made_by(manifest: ChunkManifest, plan: Plan) -> bool:
     return all(manifest.head.get(key) == plan[key] for key in ("source", "options"))
 
 
-def finish(
-    begun: Begun, source: RecordingSource, runs: Sequence[Run], overwrite: bool
-) -> tuple[ChunkManifest, bool]:
+def finish(begun: Begun, source: RecordingSource, runs: Sequence[Run], overwrite: bool) -> Finished:
     """Write metadata and manifest, and make the output appear.
-
-    Returns
-    -------
-    manifest, unchanged
-        The manifest, and whether an equal output was there already.
 
     Raises
     ------
@@ -151,8 +153,7 @@ def finish(
     head["series"] = [_describe(source, number) for number in range(len(source.recording.groups))]
     head["notes"] = list(source.recording.notes)
     # However the work was divided, equal outputs have equal manifests.
-    chunk_files = sorted(logged_files(output.data(), logs), key=_place_in_time)
-    manifest = ChunkManifest(head, (*chunk_files, *metadata))
+    manifest = ChunkManifest(head, LoggedFiles(output.data(), logs, metadata))
     earlier = None if overwrite else existing_manifest(output)
     if earlier is not None:
         if earlier.content != manifest.content:
@@ -163,13 +164,20 @@ def finish(
             )
         if is_intact(open_folder(output.url), earlier.files):
             drop_staging(output)
-            return earlier, True
+            return counted(earlier, unchanged=True)
+    # Counted before the logs go.
+    finished = counted(manifest, unchanged=False)
     publish(output, manifest, overwrite)
-    return manifest, False
+    return finished
 
 
-def _place_in_time(entry: FileEntry) -> tuple[int, int]:
-    return entry.channel, int(entry.name.split("_")[1])
+def counted(manifest: ChunkManifest, *, unchanged: bool) -> Finished:
+    """Return what an output holds."""
+    n_files = n_bytes = 0
+    for entry in manifest.files:
+        n_files += 1
+        n_bytes += entry.bytes
+    return Finished(unchanged, n_files, n_bytes)
 
 
 def _describe(source: RecordingSource, number: int) -> dict[str, Any]:

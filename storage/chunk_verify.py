@@ -47,7 +47,7 @@ def verify_files(folder: Folder, advance: Advance = silent, workers: int = 4) ->
     NotFound
         If there is no manifest.
     """
-    files = read_manifest(folder).files
+    files = tuple(read_manifest(folder).files)
 
     def check(entry: FileEntry) -> str | None:
         problem = _check_file(folder, entry)

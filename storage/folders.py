@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -27,7 +28,7 @@ class Folder(Protocol):
         """Absolute path or ``s3://bucket/prefix``."""
         ...
 
-    def write(self, name: str, buffers: Sequence[Buffer]) -> None:
+    def write(self, name: str, buffers: Iterable[Buffer]) -> None:
         """Write a file from consecutive buffers, replacing what was there."""
         ...
 
@@ -61,6 +62,10 @@ class Folder(Protocol):
         """Return the whole records of a log, in order; empty where there is none."""
         ...
 
+    def log_records(self, log: str) -> Iterator[bytes]:
+        """Yield the whole records of a log, in order, one at a time."""
+        ...
+
     def delete_tree(self, prefix: str) -> None:
         """Remove everything below ``prefix``."""
         ...
@@ -92,7 +97,7 @@ class LocalFolder:
             self._known.add(parent)
         return place
 
-    def write(self, name: str, buffers: Sequence[Buffer]) -> None:
+    def write(self, name: str, buffers: Iterable[Buffer]) -> None:
         """Write aside, then rename."""
         place = self._place(name)
         aside = place + ".part"
@@ -152,6 +157,16 @@ class LocalFolder:
             return b""
         return content[: content.rfind(b"\n") + 1]
 
+    def log_records(self, log: str) -> Iterator[bytes]:
+        """Yield the whole lines, one at a time, without their ends."""
+        try:
+            with open(self.path / log, "rb") as file:
+                for line in file:
+                    if line.endswith(b"\n"):
+                        yield line[:-1]
+        except FileNotFoundError:
+            return
+
     def delete_tree(self, prefix: str) -> None:
         """Remove a folder with all that is in it."""
         try:
@@ -173,14 +188,16 @@ class LocalFolder:
         return digest.hexdigest()
 
 
-def _write_all(descriptor: int, buffers: Sequence[Buffer]) -> None:
-    pending = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
-    while pending:
-        written = os.writev(descriptor, pending[: os.sysconf("SC_IOV_MAX")])
-        while pending and written >= len(pending[0]):
-            written -= len(pending.pop(0))
-        if written:
-            pending[0] = pending[0][written:]
+def _write_all(descriptor: int, buffers: Iterable[Buffer]) -> None:
+    at_once = os.sysconf("SC_IOV_MAX")
+    waiting = iter(buffers)
+    while batch := [memoryview(buffer).cast("B") for buffer in islice(waiting, at_once)]:
+        while batch:
+            written = os.writev(descriptor, batch)
+            while batch and written >= len(batch[0]):
+                written -= len(batch.pop(0))
+            if written:
+                batch[0] = batch[0][written:]
 
 
 def open_folder(url: str) -> Folder:

@@ -317,11 +317,9 @@ def _consolidated(folder: Folder, zarr_format: int) -> dict[str, Any] | None:
             found: dict[str, Any] = json.loads(folder.read(".zmetadata"))["metadata"]
             return found
         root = json.loads(folder.read("zarr.json"))
-        inline = (
-            (root.get("consolidated_metadata") or {}).get("metadata")
-            if isinstance(root, dict)
-            else None
-        )
+        if not isinstance(root, dict):
+            return None
+        inline = (root.get("consolidated_metadata") or {}).get("metadata")
         if not inline:
             return None
         return {"zarr.json": root, **{f"{path}/zarr.json": node for path, node in inline.items()}}

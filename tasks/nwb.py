@@ -10,7 +10,7 @@ from storage.chunk_files import Advance, Written, silent, write_run
 from storage.chunk_manifest import read_manifest
 from storage.chunk_output import place_output
 from storage.chunk_plan import ChunkOptions, Run, plan_runs
-from storage.chunk_sink import Begun, begin, finish, make_plan
+from storage.chunk_sink import Begun, Finished, begin, counted, finish, make_plan
 from storage.errors import CorruptRecording
 from storage.folders import open_folder
 from storage.nwb import NwbOptions, NwbSource
@@ -47,15 +47,6 @@ class Conversion:
     samples: int
     series: tuple[str, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """An output that has appeared."""
-
-    unchanged: bool
-    files: int
-    bytes: int
 
 
 def reading_options(request: ConvertRequest) -> NwbOptions:
@@ -132,13 +123,10 @@ def write_chunks(conversion: Conversion, run: Run, advance: Advance = silent) ->
 def finish_conversion(conversion: Conversion) -> Finished:
     """Write metadata and manifest, and make the output appear."""
     with _opened(conversion, None) as source:
-        manifest, unchanged = finish(
-            conversion.begun, source, conversion.runs, conversion.overwrite
-        )
-    return Finished(unchanged, len(manifest.files), sum(file.bytes for file in manifest.files))
+        return finish(conversion.begun, source, conversion.runs, conversion.overwrite)
 
 
 def look_at_finished(conversion: Conversion) -> Finished:
     """Describe an output that needed no work."""
-    files = read_manifest(open_folder(conversion.begun.output.url)).files
-    return Finished(True, len(files), sum(file.bytes for file in files))
+    manifest = read_manifest(open_folder(conversion.begun.output.url))
+    return counted(manifest, unchanged=True)

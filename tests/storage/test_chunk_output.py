@@ -316,7 +316,7 @@ def test_an_output_is_intact_while_every_file_has_its_length(tmp_path: Path) -> 
     assert manifest is not None
     folder = open_folder(str(place))
     assert is_intact(folder, manifest.files)
-    name = manifest.files[0].name
+    name = next(iter(manifest.files)).name
     content = folder.read(name)
     folder.write(name, [content, b"x"])
     assert not is_intact(folder, manifest.files)

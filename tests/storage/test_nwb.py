@@ -195,7 +195,12 @@ def test_a_series_that_is_linked_twice_is_read_once(tmp_path: Path) -> None:
 
 
 def test_a_link_to_a_series_elsewhere_is_followed(tmp_path: Path) -> None:
-    target = write_nwb(tmp_path / "target.nwb", SeriesSpec(samples=123))
+    names = {"channel_name": ["X0", "X1", "X2", "X3"]}
+    target = write_nwb(
+        tmp_path / "target.nwb",
+        SeriesSpec(samples=123, electrodes=(3, 2, 1, 0)),
+        electrodes=ElectrodesSpec(groups=("far",), columns=names),
+    )
     path = write_nwb(tmp_path / "a.nwb", SeriesSpec(name="own"))
     change(
         path,
@@ -204,7 +209,12 @@ def test_a_link_to_a_series_elsewhere_is_followed(tmp_path: Path) -> None:
         ),
     )
     with NwbSource(str(path)) as source:
-        assert [group.n_samples for group in source.recording.groups] == [123, 1000]
+        far, own = source.recording.groups
+        assert (far.n_samples, own.n_samples) == (123, 1000)
+        # The electrodes are those of the file that holds the series.
+        assert [channel.label for channel in far.channels] == ["X3", "X2", "X1", "X0"]
+        assert {channel.group for channel in far.channels} == {"far"}
+        assert own.channels[0].label == "CH000"
         np.testing.assert_array_equal(source.read(0, Span(0, 123))[:, 0], np.arange(123))
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from storage import nwb_rows
 from storage.nwb_rows import RowReader
+from storage.nwb_tree import NwbGroup
 from storage.spans import Span, cut
 
 pytestmark = pytest.mark.usefixtures("nothing_left_over")
@@ -35,6 +36,10 @@ class CountedArray:
         self.chunk_shape = chunk_shape
         self.decoded: Counter[tuple[int, ...]] = Counter()
         self.read_bytes: list[int] = []
+
+    @property
+    def root(self) -> NwbGroup:
+        raise NotImplementedError
 
     def values(self) -> NDArray[Any]:
         return self._values

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from storage import chunk_plan
@@ -46,7 +46,7 @@ def main() -> None:
     if when == "write":
         left, lock, real = iter(range(number)), threading.Lock(), LocalFolder.write
 
-        def write(self: LocalFolder, name: str, buffers: Sequence[Any]) -> None:
+        def write(self: LocalFolder, name: str, buffers: Iterable[Any]) -> None:
             with lock:
                 if name.endswith(".gz") and next(left, None) is None:
                     os.kill(os.getpid(), signal.SIGKILL)

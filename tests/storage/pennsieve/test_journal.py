@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -109,7 +109,7 @@ class FullFolder(LocalFolder):
             raise OSError(28, "no space left on device")
         super().append(log, record)
 
-    def write(self, name: str, buffers: Sequence[Buffer]) -> None:
+    def write(self, name: str, buffers: Iterable[Buffer]) -> None:
         raise AssertionError("a journal only appends")
 
 
