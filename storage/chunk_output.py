@@ -216,10 +216,16 @@ def publish(output: Output, manifest: ChunkManifest, overwrite: bool) -> None:
             )
     if output.in_bucket:
         _publish_in_bucket(output, manifest, overwrite)
-    elif Path(output.url).exists():
+    elif Path(output.url).exists() and not _is_empty_beside(output):
         _publish_by_moving(output, manifest, overwrite)
     else:
         _publish_by_rename(output, manifest)
+
+
+def _is_empty_beside(output: Output) -> bool:
+    """Whether someone has made the output's folder meanwhile, and left it empty."""
+    final = Path(output.url)
+    return Path(output.staging).parent != final and not any(final.iterdir())
 
 
 def _publish_in_bucket(output: Output, manifest: ChunkManifest, overwrite: bool) -> None:

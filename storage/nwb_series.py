@@ -140,7 +140,7 @@ def choose(root: NwbGroup, wanted: Sequence[str]) -> Discovery:
         Top of the file.
     wanted
         Nothing for all in ``acquisition``; ``all`` for those in ``processing`` too; else names
-        or paths.
+        or paths, of series or of what holds them.
 
     Raises
     ------
@@ -156,26 +156,32 @@ def choose(root: NwbGroup, wanted: Sequence[str]) -> Discovery:
         return everything
     chosen: dict[object, FoundSeries] = {}
     for item in wanted:
-        series = _by_path(root, item) if "/" in item else _by_name(everything, item)
-        chosen[series.group.identity] = series
+        fitting = _by_path(root, everything, item) if "/" in item else _by_name(everything, item)
+        chosen.update({series.group.identity: series for series in fitting})
     return Discovery(tuple(sorted(chosen.values(), key=lambda series: series.path)))
 
 
-def _by_path(root: NwbGroup, path: str) -> FoundSeries:
+def _by_path(root: NwbGroup, everything: Discovery, path: str) -> list[FoundSeries]:
+    path = path.strip("/")
     node = find(root, path)
     if is_group(node) and array_at(node, "data") is not None:
-        return FoundSeries(path.strip("/"), node)
-    raise NotFound(f"--series {path}: no series stands there; {_listing(root)}")
+        return [FoundSeries(path, node)]
+    inside = [series for series in everything.series if series.path.startswith(f"{path}/")]
+    if not inside:
+        raise NotFound(f"--series {path}: no series stands there; {_listing(root)}")
+    return inside
 
 
-def _by_name(everything: Discovery, name: str) -> FoundSeries:
+def _by_name(everything: Discovery, name: str) -> list[FoundSeries]:
     fitting = [series for series in everything.series if series.name == name]
-    if not fitting:
-        raise NotFound(f"--series {name}: no series has that name; {_names(everything)}")
     if len(fitting) > 1:
         paths = ", ".join(series.path for series in fitting)
         raise UsageError(f"--series {name}: fits more than one ({paths}); give the path")
-    return fitting[0]
+    if not fitting:
+        fitting = [series for series in everything.series if name in series.path.split("/")]
+    if not fitting:
+        raise NotFound(f"--series {name}: no series has that name; {_names(everything)}")
+    return fitting
 
 
 def _listing(root: NwbGroup) -> str:

@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 
 from storage.chunk_format import FileEntry, chunk_name
+from storage.chunk_manifest import NAME
 from storage.chunk_plan import chunks, first_indices
 from storage.chunk_sink import metadata_files
 from storage.folders import open_folder
 from storage.nwb import NwbSource
-from storage.pennsieve.outputs import Output
+from storage.pennsieve.outputs import Output, load_output
 from storage.spans import Span
 from tasks.nwb import reading_options, writing_options
 from tasks.requests import ConvertRequest
@@ -69,7 +70,10 @@ def plan_conversion(request: ConvertRequest, source: str, output: str) -> Planne
 
 
 def planned_output(request: ConvertRequest, source: str, output: str) -> Output:
-    """Return the output of a conversion as the platform would be told of it, before it exists."""
+    """Return an output as the platform would be told of it, also before it exists."""
+    finished = open_folder(output)
+    if finished.size(NAME) is not None:
+        return load_output(finished)
     options = writing_options(request)
     files: list[FileEntry] = []
     with NwbSource(source, reading_options(request)) as recording_source:

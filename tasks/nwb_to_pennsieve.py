@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from storage.chunk_files import Written
 from storage.chunk_output import only_writer, place_output
@@ -15,9 +16,14 @@ from tasks.requests import ConvertRequest, UploadRequest
 from tasks.results import ConvertResult
 from tasks.sources import find_sources, is_single, output_urls
 
+if TYPE_CHECKING:
+    from tasks.pennsieve import Claim
+
 log = logging.getLogger(__name__)
 
 Each = Callable[[ConvertResult], None]
+# What the channels of each source that was uploaded in this run take up.
+Claims = dict[str, "tuple[Claim, ...]"]
 
 
 def convert_all(
@@ -52,8 +58,9 @@ def convert_all(
     found = caller.call(find_sources, request.sources)
     outputs = output_urls(found, request.output, is_single(request.sources, found))
     results = []
+    claims: Claims = {}
     for source, output in zip(found, outputs, strict=True):
-        result = _convert_or_explain(request, source, output, target, caller)
+        result = _convert_or_explain(request, source, output, target, caller, claims)
         results.append(result)
         each(result)
     return tuple(results)
@@ -74,13 +81,18 @@ def _check(request: ConvertRequest) -> None:
 
 
 def _convert_or_explain(
-    request: ConvertRequest, source: str, output: str, target: object, caller: Caller
+    request: ConvertRequest,
+    source: str,
+    output: str,
+    target: object,
+    caller: Caller,
+    claims: Claims,
 ) -> ConvertResult:
     result = ConvertResult(source=source, output=output, outcome="failed")
     try:
         result = _convert(request, source, output, caller)
         if request.upload is not None:
-            result = _upload(request.upload, target, result, caller)
+            result = _upload(request.upload, target, result, caller, claims)
     except AlreadyExists as error:
         return replace(result, outcome="refused", reason=str(error))
     except RanvierError as error:
@@ -121,9 +133,23 @@ def _convert(request: ConvertRequest, source: str, output: str, caller: Caller) 
 
 
 def _upload(
-    request: UploadRequest, target: object, result: ConvertResult, caller: Caller
+    request: UploadRequest,
+    target: object,
+    result: ConvertResult,
+    caller: Caller,
+    claims: Claims,
 ) -> ConvertResult:
-    from tasks.pennsieve import file_batches, prepare_import, upload_batch
+    from tasks.pennsieve import (
+        claims_of,
+        file_batches,
+        prepare_import,
+        require_unclaimed,
+        upload_batch,
+    )
+
+    own = claims_of(result.output)
+    require_unclaimed(own, claims)
+    claims[result.source] = own
 
     import_ = caller.call(prepare_import, request, target, result.output)
     # The journal of an upload from a bucket takes one call at a time.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 
 from storage.chunk_files import Advance, silent
+from storage.errors import ChannelMismatch
 from storage.folders import open_folder
 from storage.pennsieve.auth import Credentials
 from storage.pennsieve.client import Client, Hosts, connect
@@ -20,6 +22,16 @@ from storage.settings import PennsieveKeys
 from tasks.requests import UploadRequest
 
 Connect = Callable[[UploadRequest], Client]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A channel, as the platform tells channels apart, and the time that it takes up."""
+
+    name: str
+    group: str
+    start_us: int
+    end_us: int
 
 
 def connect_by_environment(request: UploadRequest) -> Client:
@@ -74,6 +86,41 @@ def prepare_import(
     """Create channels and manifest on the platform."""
     with connect(request) as client:
         return prepare(client, target, load_output(open_folder(output)))
+
+
+def claims_of(output: str) -> tuple[Claim, ...]:
+    """Return what the channels of an output will take up on the platform."""
+    channels = load_output(open_folder(output)).channels.values()
+    return tuple(
+        Claim(
+            str(channel["name"]).casefold(),
+            str(channel["group"]).casefold(),
+            int(channel["start"]),
+            int(channel["end"]),
+        )
+        for channel in channels
+    )
+
+
+def require_unclaimed(claims: Sequence[Claim], earlier: Mapping[str, Sequence[Claim]]) -> None:
+    """Refuse an output whose channels would lie upon those of another one in the same package.
+
+    Raises
+    ------
+    ChannelMismatch
+        If one has name, group and time of a channel of an earlier source.
+    """
+    taken: dict[tuple[str, str], list[tuple[Claim, str]]] = {}
+    for source, others in earlier.items():
+        for other in others:
+            taken.setdefault((other.name, other.group), []).append((other, source))
+    for claim in claims:
+        for other, source in taken.get((claim.name, claim.group), ()):
+            if claim.start_us <= other.end_us and other.start_us <= claim.end_us:
+                raise ChannelMismatch(
+                    f"channel {claim.name} of group {claim.group} has the time of one that was "
+                    f"uploaded from {source}; give each file a package of its own"
+                )
 
 
 def file_batches(output: str, most: int | None) -> list[tuple[str, ...]]:
