@@ -49,17 +49,23 @@ def find_package(client: Client, package_id: str) -> dict[str, Any]:
     return found
 
 
-def require_time_series(client: Client, package_id: str) -> None:
-    """Make sure that a package exists and can hold channels.
+def require_time_series(client: Client, package_id: str, dataset_id: str) -> None:
+    """Make sure that a package exists, can hold channels, and lies in a data set.
 
     Raises
     ------
     NotFound
-        If there is none, naming it.
+        If there is none, naming it, or the platform says that it lies in another data set.
     Rejected
         If it is of another type.
     """
-    kind = (find_package(client, package_id).get("content") or {}).get("packageType")
+    content = find_package(client, package_id).get("content") or {}
+    kind, lies_in = content.get("packageType"), content.get("datasetNodeId")
+    if lies_in and lies_in != dataset_id:
+        raise NotFound(
+            f"data set {dataset_id}: does not hold package {package_id}, which lies in {lies_in};"
+            " check the ids"
+        )
     if kind and str(kind).casefold() not in TIME_SERIES_TYPES:
         raise Rejected(
             f"package {package_id}: its type is {kind}, expected TimeSeries or Collection;"

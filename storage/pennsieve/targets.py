@@ -65,7 +65,7 @@ def find_target(
         run = find_run(client, integration_id)
         return Target(run.id, run.dataset_id, _package_of(client, run))
     if dataset and package and not integration_id:
-        require_time_series(client, package)
+        require_time_series(client, package, dataset)
         return Target(str(uuid.uuid4()), dataset, package, made_up=True)
     raise UsageError(
         "the target of an upload is either an integration id, or a dataset with a package;"

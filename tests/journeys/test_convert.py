@@ -12,14 +12,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import pytest
 
+from storage.errors import CorruptRecording
 from storage.folders import open_folder
+from tasks.nwb import begin_conversion, finish_conversion, write_chunks
+from tasks.requests import ConvertRequest
 from tests.support.chunk_oracle import Expected, expected_chunks
 from tests.support.command_line import command, environment, ranvier
 from tests.support.faults import Fault
 from tests.support.moto_server import MotoServer
-from tests.support.nwb_files import SeriesSpec, uniform_times, with_gaps, write_nwb
+from tests.support.nwb_files import SeriesSpec, move_data_out, uniform_times, with_gaps, write_nwb
 from tests.support.nwb_zarr import write_nwb_zarr_v2, write_nwb_zarr_v3
 from tests.support.pennsieve_api import PennsieveApi
 
@@ -364,3 +368,91 @@ def test_the_processor_replaces_another_output_only_when_told(
     names = {path.name for path in out.iterdir()}
     listed = json.loads((out / "manifest.json").read_text())["files"]
     assert names == {"manifest.json", *(entry["name"] for entry in listed)}
+
+
+def test_two_files_never_lie_upon_each_other_on_the_platform(
+    tmp_path: Path, api: PennsieveApi, moto: MotoServer
+) -> None:
+    _, options = target(api)
+    for name in ("probe-a", "probe-b"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        write_nwb(tmp_path / "in" / f"{name}.nwb", SeriesSpec(samples=500, channels=2))
+    arguments = ["convert", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *options, "--json"]
+    done = ranvier(*arguments, env=keys(moto))
+    assert done.code == 1
+    first, second = done.json["results"]
+    assert first["outcome"] == "stored"
+    assert "a package of its own" in second["reason"]
+    assert all(len(objects) == 1 for objects in api.arrived.values())
+
+
+def test_after_an_upload_a_dry_run_has_nothing_to_send(
+    recording: Path, tmp_path: Path, api: PennsieveApi, moto: MotoServer
+) -> None:
+    _, options = target(api)
+    arguments = ["convert", str(recording), "-o", str(tmp_path / "out"), *options]
+    assert ranvier(*arguments, env=keys(moto)).code == 0
+    told = ranvier(*arguments, "--dry-run", env=keys(moto))
+    assert "send 0 files in 0 manifest batches, 13 are there already" in told.out
+
+
+def test_a_file_that_changes_meanwhile_is_not_published(recording: Path, tmp_path: Path) -> None:
+    request = ConvertRequest(sources=(str(recording),), output=str(tmp_path / "out"))
+    conversion = begin_conversion(request, str(recording), str(tmp_path / "out"))
+    write_chunks(conversion, conversion.runs[0])
+    write_nwb(recording, RAW)
+    with pytest.raises(CorruptRecording, match="changed while it was being converted"):
+        write_chunks(conversion, conversion.runs[-1])
+    with pytest.raises(CorruptRecording, match="changed while it was being converted"):
+        finish_conversion(conversion)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_change_in_a_linked_file_is_a_change(recording: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked.h5"
+    move_data_out(recording, linked)
+    out = str(tmp_path / "out")
+    assert ranvier("convert", str(recording), "-o", out).code == 0
+    assert ranvier("convert", str(recording), "-o", out, "--json").json["outcome"] == "unchanged"
+    with h5py.File(linked, "r+") as file:
+        data = next(iter(file.values()))
+        data[0, 0] += 5
+    assert ranvier("convert", str(recording), "-o", out).code == 1
+
+
+def test_a_virtual_dataset_without_its_source_is_an_error(recording: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source.h5"
+    with h5py.File(recording, "r+") as file:
+        data = file["acquisition/raw/data"]
+        with h5py.File(source, "w") as other:
+            other["data"] = data[:]
+        layout = h5py.VirtualLayout(data.shape, data.dtype)
+        layout[:] = h5py.VirtualSource("source.h5", "data", data.shape)
+        kept = dict(data.attrs)
+        del file["acquisition/raw/data"]
+        virtual = file["acquisition/raw"].create_virtual_dataset("data", layout)
+        virtual.attrs.update(kept)
+    assert ranvier("convert", str(recording), "-o", str(tmp_path / "whole")).code == 0
+    source.unlink()
+    done = ranvier("convert", str(recording), "-o", str(tmp_path / "out"))
+    assert done.code == 1
+    assert "source.h5 is missing" in done.err
+
+
+def test_a_damaged_file_in_staging_is_written_again(recording: Path, tmp_path: Path) -> None:
+    request = ConvertRequest(sources=(str(recording),), output=str(tmp_path / "out"))
+    conversion = begin_conversion(request, str(recording), str(tmp_path / "out"))
+    for run in conversion.runs:
+        write_chunks(conversion, run)
+    victim = next((tmp_path / ".out.staging").glob("*.gz"))
+    victim.write_bytes(victim.read_bytes()[:100])
+    assert ranvier("convert", str(recording), "-o", str(tmp_path / "out")).code == 0
+    agrees(stored(str(tmp_path / "out")), expected_chunks(recording))
+
+
+@pytest.mark.parametrize("out", ["/dev/null/x", "/proc/none/x"])
+def test_a_place_that_cannot_be_written_is_one_line(recording: Path, out: str) -> None:
+    done = ranvier("convert", str(recording), "-o", out)
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert line.startswith("ranvier: failed: ")

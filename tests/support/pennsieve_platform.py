@@ -46,6 +46,7 @@ class Package:
     id: str
     kind: str = "TimeSeries"
     parent: str | None = None
+    dataset: str | None = None
     properties: dict[str, Any] = field(default_factory=dict)
     channels: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -115,6 +116,8 @@ class Platform:
         described: dict[str, Any] = {
             "content": {"nodeId": package.id, "packageType": package.kind, "name": "recording"}
         }
+        if package.dataset:
+            described["content"]["datasetNodeId"] = package.dataset
         if package.parent:
             described["parent"] = {"content": {"nodeId": package.parent}}
         return described

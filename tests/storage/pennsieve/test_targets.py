@@ -134,6 +134,15 @@ def test_an_unknown_package_is_named(api: PennsieveApi, connected: Connect) -> N
         find_target(connected(api), dataset="N:dataset:1", package="N:package:gone")
 
 
+def test_a_package_of_another_dataset_is_refused(api: PennsieveApi, connected: Connect) -> None:
+    package = api.platform.add_package()
+    package.dataset = "N:dataset:1"
+    client = connected(api)
+    assert find_target(client, dataset="N:dataset:1", package=package.id).package_id == package.id
+    with pytest.raises(NotFound, match=r"N:dataset:2: does not hold .*N:dataset:1"):
+        find_target(client, dataset="N:dataset:2", package=package.id)
+
+
 def test_a_package_of_another_type_is_refused(api: PennsieveApi, connected: Connect) -> None:
     package = api.platform.add_package("PDF")
     with pytest.raises(Rejected, match="its type is PDF, expected TimeSeries or Collection"):
