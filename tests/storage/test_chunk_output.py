@@ -230,11 +230,24 @@ def test_a_folder_that_appears_meanwhile_is_not_written_into(tmp_path: Path) -> 
 
     def appear(group: int, span: object) -> None:
         place.mkdir(exist_ok=True)
+        (place / "theirs").touch()
 
     source = SyntheticRecording(SyntheticGroup(n_samples=100), before_read=appear)
     with pytest.raises(AlreadyExists, match="appeared"):
         ChunkFilesSink(str(place)).write(source)
-    assert list(place.iterdir()) == []
+    assert [path.name for path in place.iterdir()] == ["theirs"]
+
+
+def test_an_empty_folder_that_appears_meanwhile_is_filled(tmp_path: Path) -> None:
+    place = tmp_path / "out"
+
+    def appear(group: int, span: object) -> None:
+        place.mkdir(exist_ok=True)
+
+    source = SyntheticRecording(SyntheticGroup(n_samples=100), before_read=appear)
+    ChunkFilesSink(str(place)).write(source)
+    assert (place / "manifest.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_staging_of_another_plan_is_thrown_away(tmp_path: Path) -> None:
