@@ -11,7 +11,14 @@ from storage.chunk_files import Written
 from storage.chunk_output import only_writer, place_output
 from storage.errors import AlreadyExists, RanvierError, UsageError
 from tasks.callers import Caller
-from tasks.nwb import begin_conversion, finish_conversion, look_at_finished, write_chunks
+from tasks.nwb import (
+    begin_conversion,
+    finish_conversion,
+    look_at_finished,
+    reading_options,
+    write_chunks,
+    writing_options,
+)
 from tasks.requests import ConvertRequest, UploadRequest
 from tasks.results import ConvertResult
 from tasks.sources import find_sources, is_single, output_urls
@@ -67,6 +74,9 @@ def convert_all(
 
 
 def _check(request: ConvertRequest) -> None:
+    # What is wrong for every file is wrong usage, not the failure of each.
+    reading_options(request)
+    writing_options(request)
     upload = request.upload
     if upload is None:
         return

@@ -38,8 +38,6 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _stop(f"{where}{error.strerror or error}; check the place and its permissions", 1)
-    except KeyboardInterrupt:
-        _stop("stopped; the same command goes on where it was", 1)
 
 
 def _stop(reason: str, code: int) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli.progress import shown_progress
-from storage.errors import UsageError
+from storage.errors import RanvierError, UsageError
 
 if TYPE_CHECKING:
     from tasks.requests import ConvertRequest, UploadRequest
@@ -243,8 +243,12 @@ def run_request(request: ConvertRequest, as_json: bool, prefect: bool, dask: str
         from tasks.nwb_to_pennsieve import convert_all
 
         each = (lambda result: None) if as_json else report.print_result
-        with shown_progress(quiet=as_json) as progress:
-            results = convert_all(request, DirectCaller(progress), each)
+        try:
+            with shown_progress(quiet=as_json) as progress:
+                results = convert_all(request, DirectCaller(progress), each)
+        except KeyboardInterrupt:
+            # Caught here, since the command line's library would end without a word.
+            raise RanvierError("stopped; the same command goes on where it was") from None
     if as_json:
         report.print_json(report.as_json(results))
     return report.exit_code(results, reasons=as_json)

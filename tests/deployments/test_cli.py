@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import ranvier
+from tests.support.command_line import command, environment, ranvier
 from tests.support.nwb_files import SeriesSpec, write_nwb
 
 COMMANDS = ("convert", "demo", "processor", "deploy", "benchmark")
@@ -81,6 +84,9 @@ def test_a_failure_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
         ["x.nwb", "--chunk-size-mb", "0"],
         ["x.nwb", "--chunk-size-mb", "0.5"],
         ["x.nwb", "--digest", "md5"],
+        ["x.nwb", "--gap-threshold", "nan"],
+        ["x.nwb", "--gap-threshold", "inf"],
+        ["x.nwb", "--gap-threshold", "1"],
         ["x.nwb", "--no-such-option"],
         ["x.nwb", "--upload"],
         ["x.nwb", "--upload", "--dataset", "N:dataset:1"],
@@ -166,3 +172,45 @@ def test_the_manifest_names_no_place_of_this_machine(recording: Path, tmp_path: 
     manifest = (tmp_path / "out" / "manifest.json").read_text()
     assert str(tmp_path) not in manifest
     assert json.loads(manifest)["recording"] == "sub-01"
+
+
+def test_json_says_why_when_nothing_could_be_begun(tmp_path: Path) -> None:
+    done = ranvier("convert", str(tmp_path), "--json")
+    assert done.code == 1
+    assert done.json["outcome"] == "failed"
+    assert "holds no .nwb file" in done.json["reason"]
+    assert "holds no .nwb file" in done.err
+
+
+@pytest.mark.parametrize("profile", [None, "no-such-profile"])
+def test_s3_without_keys_says_which_to_set(tmp_path: Path, profile: str | None) -> None:
+    env = {"AWS_PROFILE": profile, "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    done = ranvier("convert", "s3://bucket/x.nwb", "-o", str(tmp_path / "out"), env=env)
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert "no AWS keys were found" in line
+    assert "AWS_ACCESS_KEY_ID" in line
+
+
+def test_stopped_by_hand_it_says_that_it_can_go_on(tmp_path: Path) -> None:
+    recording = write_nwb(
+        tmp_path / "long.nwb", SeriesSpec(samples=8_000_000, channels=4, rate_hz=30_000.0)
+    )
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        command("convert", str(recording), "-o", str(out)),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        due = time.monotonic() + 60
+        while not (tmp_path / ".out.staging").exists():
+            assert time.monotonic() < due, "the conversion did not get under way"
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.splitlines()[-1] == "ranvier: stopped; the same command goes on where it was"
+    assert not out.exists()
+    assert ranvier("convert", str(recording), "-o", str(out)).code == 0

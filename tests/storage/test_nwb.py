@@ -790,3 +790,34 @@ def test_recording_start_and_session(tmp_path: Path) -> None:
         assert source.recording.start_us == round(reference.timestamp() * 1e6)
         assert source.time_us(0, 0) == source.recording.start_us + 2_500_000
         assert source.url == str(path)
+
+
+def test_a_broken_link_in_another_series_leaves_the_good_ones(tmp_path: Path) -> None:
+    path = write_nwb(tmp_path / "a.nwb", SeriesSpec(samples=50))
+    with h5py.File(path, "r+") as file:
+        other = file["acquisition"].create_group("other")
+        other.attrs["neurodata_type"] = "TimeSeries"
+        other["data"] = h5py.ExternalLink("missing.h5", "data")
+    paths, notes = opened(path)
+    assert paths == ["acquisition/raw"]
+    assert [note for note in notes if "acquisition/other: skipped" in note]
+
+
+def test_a_linked_series_has_the_names_of_its_own_file(tmp_path: Path) -> None:
+    for name in ("theirs", "ours"):
+        names = {"channel_name": [f"{name}-0", f"{name}-1"]}
+        table = nwb_files.ElectrodesSpec(rows=2, columns=names)
+        write_nwb(tmp_path / f"{name}.nwb", SeriesSpec(samples=50, channels=2), electrodes=table)
+    with h5py.File(tmp_path / "ours.nwb", "r+") as file:
+        del file["acquisition/raw"]
+        file["acquisition/raw"] = h5py.ExternalLink("theirs.nwb", "acquisition/raw")
+    with NwbSource(str(tmp_path / "ours.nwb")) as source:
+        labels = [channel.label for channel in source.recording.groups[0].channels]
+    assert labels == ["theirs-0", "theirs-1"]
+
+
+def test_a_zone_that_is_a_folder_of_zones_is_no_zone(tmp_path: Path) -> None:
+    path = write_nwb(tmp_path / "a.nwb", SeriesSpec(samples=50))
+    nwb_files.set_start(path, "2024-05-06T07:08:09", reference=None)
+    with pytest.raises(UsageError, match="there is no such zone"):
+        NwbSource(str(path), NwbOptions(timezone="Europe"))
