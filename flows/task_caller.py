@@ -163,6 +163,7 @@ class TaskCaller:
                 self.progress.advance(done - shown)
                 shown = done
         except Exception:
+            # Raised again below: whatever it was, what is under way must not outlive the output.
             for future in waiting:
                 future.wait()
             raise

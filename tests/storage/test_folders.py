@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from storage import buckets
 from storage.buckets import ObjectFile, split_url
-from storage.errors import NotFound, UsageError
+from storage.errors import NotFound, Unreachable, UsageError
 from storage.folders import Folder, LocalFolder, open_folder
 from tests.support.moto_server import MotoServer
 
@@ -317,3 +318,13 @@ def test_the_door_is_not_loaded_before_it_is_used() -> None:
 
     code = "import storage.folders, sys; assert not {'obstore', 'boto3'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(buckets.__file__).parents[1])
+
+
+def test_a_store_that_does_not_answer_is_worth_another_try(
+    bucket_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    with pytest.raises(Unreachable, match="try again later"):
+        open_folder(bucket_url).read("a")
