@@ -219,6 +219,26 @@ def test_a_run_killed_again_and_again_comes_to_its_end(
     assert everything_in(place) == everything_in(tmp_path / "whole")
 
 
+def test_equal_input_gives_equal_files_in_every_process() -> None:
+    program = (
+        "import hashlib, numpy as np\n"
+        "from storage.chunk_format import pack\n"
+        "rng, digest = np.random.default_rng(1), hashlib.sha256()\n"
+        "for number in range(100):\n"
+        "    payload = (np.arange(50) * rng.integers(1, 5) + number * 50).astype('>f8').data\n"
+        "    for level in (1, 2, 3):\n"
+        "        digest.update(b''.join(pack(payload.cast('B'), level, False)[0]))\n"
+        "print(digest.hexdigest())\n"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(40)
+    }
+    assert len(digests) == 1
+
+
 def test_resumed_files_count_as_done(tmp_path: Path) -> None:
     source, folder, options = SyntheticRecording(GROUPS[0]), LocalFolder(tmp_path), ChunkOptions()
     (run,) = plan_runs(source, options)
