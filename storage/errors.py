@@ -11,11 +11,14 @@
     ├── StorageError            where data rests
     │   ├── NotFound
     │   ├── AlreadyExists
+    │   ├── ChunkConflict           other samples than those stored for a span
+    │   ├── RecordingSealed         closed for good
+    │   ├── Busy                    somebody else works on it; worth another try
     │   └── DigestMismatch
     ├── RemoteError             a service on a network
     │   ├── NotAuthorized
     │   ├── Rejected
-    │   └── Unreachable             the only ones worth another try
+    │   └── Unreachable             worth another try
     ├── StreamError             live data
     │   ├── StreamNotFound
     │   ├── StreamLost
@@ -77,6 +80,33 @@ class NotFound(StorageError):
 
 class AlreadyExists(StorageError):
     """Something else rests there already, and it was not to be overwritten."""
+
+
+class ChunkConflict(StorageError):
+    """Other samples are stored for that span, or for a part of it.
+
+    Parameters
+    ----------
+    message
+        One line.
+    stored, offered
+        SHA-256 of the chunk that is there (None where only parts overlap), and of the other.
+    """
+
+    def __init__(self, message: str, stored: str | None = None, offered: str | None = None) -> None:
+        super().__init__(message)
+        self.stored = stored
+        self.offered = offered
+
+
+class RecordingSealed(StorageError):
+    """The recording is closed for good and takes nothing more."""
+
+
+class Busy(StorageError):
+    """Somebody else works on it just now."""
+
+    retryable: ClassVar[bool] = True
 
 
 class DigestMismatch(StorageError):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,43 @@ class RecordingSource(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+class StampedSource(RecordingSource, Protocol):
+    """A source that has the time stamps of its samples as they were received, jitter included."""
+
+    def stamps_s(self, group: int, span: Span) -> NDArray[np.float64] | None:
+        """Return raw time stamps in seconds on the source's own clock, shape ``(n_samples,)``.
+
+        None for a group whose source has none.
+        """
+        ...
+
+
+class OriginalSource(RecordingSource, Protocol):
+    """A source whose very file can be rebuilt from its numbers and a few bytes beside them."""
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file."""
+        ...
+
+    def blobs(self) -> Iterator[tuple[str, Iterable[bytes]]]:
+        """Yield the name and the content of everything in the file that is no sample.
+
+        The blob ``identity`` names a person and is never stored in clear.
+        """
+        ...
+
+
+def has_stamps(source: RecordingSource) -> TypeGuard[StampedSource]:
+    """Return whether a source is a ``StampedSource``, without evaluating its properties."""
+    return hasattr(type(source), "stamps_s")
+
+
+def has_original(source: RecordingSource) -> TypeGuard[OriginalSource]:
+    """Return whether a source is an ``OriginalSource``, without evaluating its properties."""
+    return hasattr(type(source), "blobs")
 
 
 class RecordingSink(Protocol):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
@@ -24,12 +26,16 @@ class Channel:
         Physical unit after scaling, for example ``uV``.
     scaling
         From stored numbers to that unit.
+    details
+        What else the source says of it, verbatim, for whoever writes the same format again; for
+        example the header fields of an EDF signal.
     """
 
     label: str
     group: str = "default"
     unit: str = "uV"
     scaling: Scaling = field(default_factory=Scaling)
+    details: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,9 @@ class RateGroup:
     chunk_shape
         ``(samples, channels)`` of the pieces that the source stores together, if it does; who
         reads in such pieces decodes each once.
+    ratio
+        The rate as a ratio, where the source counts so and ``rate_hz`` is only the nearest
+        double of it.
     """
 
     name: str
@@ -65,6 +74,41 @@ class RateGroup:
     dtype: np.dtype[np.generic]
     channels: tuple[Channel, ...]
     chunk_shape: tuple[int, int] | None = None
+    ratio: Fraction | None = None
+
+    @property
+    def exact_rate_hz(self) -> Fraction:
+        """Samples per second, exactly."""
+        return Fraction(self.rate_hz) if self.ratio is None else self.ratio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """Something that somebody or something noted about a stretch of a recording.
+
+    Parameters
+    ----------
+    onset_us
+        Where it begins, in microseconds after the start of the recording; may be negative, and
+        may lie beyond the end.
+    duration_us
+        How long it lasts; None where the source does not say.
+    text
+        What is noted.
+    kind
+        ``note``, ``marker`` or ``seizure``.
+    source
+        What said so, for example ``edf``, ``chb-summary``, ``seizures``, ``siena`` or ``person``.
+    channels
+        Labels of the channels that it is about; none for the whole recording.
+    """
+
+    onset_us: int
+    text: str
+    duration_us: int | None = None
+    kind: str = "note"
+    source: str = "edf"
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +125,15 @@ class Recording:
         Its rate groups; most recordings have one.
     notes
         What the reader had to decide for itself, one line each, for people to read.
+    annotations
+        In order of onset.
+    start_known
+        Whether ``start_us`` is a date that the source names; else times only count from it.
     """
 
     id: str
     start_us: int
     groups: tuple[RateGroup, ...]
     notes: tuple[str, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
+    start_known: bool = True

@@ -1,0 +1,262 @@
+"""The tables of the catalogue: what is known of each recording, who sent what when, and the chain.
+
+Rows are added and never changed. Only ``lease`` and ``chunk_body`` lose rows: the first says who
+works on a recording just now, the second holds samples until they rest in the Zarr store.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+# SQLite numbers rows by itself only where the key is a plain INTEGER.
+Key = BigInteger().with_variant(Integer, "sqlite")
+Instant = DateTime(timezone=True)
+
+patient = Table(
+    "patient",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),  # a pseudonym, as the client gives it
+    Column("created_at", Instant, nullable=False),
+)
+
+recording = Table(
+    "recording",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("uuid", Uuid, nullable=False, unique=True),
+    Column("patient_id", ForeignKey("patient.id"), nullable=False),
+    Column("name", Text, nullable=False),  # the client's recording_id
+    Column("kind", Text, nullable=False),  # "live", or the format of the file: edf, bdf, xdf, ...
+    Column("start_us", BigInteger),  # microseconds since 1970 UTC; null: unknown
+    Column("source_sha256", Text),  # of the file, where there was one
+    Column("notes", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("patient_id", "name"),
+    Index(None, "source_sha256"),
+)
+
+rate_group = Table(
+    "rate_group",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("recording_id", ForeignKey("recording.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("rate_numerator", BigInteger, nullable=False),  # samples ...
+    Column("rate_denominator", BigInteger, nullable=False),  # ... per so many seconds
+    Column("dtype", Text, nullable=False),  # int16, int32, float32 or float64
+    Column("codec", Text, nullable=False),
+    Column("chunk_samples", BigInteger, nullable=False),  # of a Zarr chunk
+    Column("block_samples", BigInteger, nullable=False),  # of a Zarr shard
+    Column("declared", Boolean, nullable=False),  # values are calibrated integers
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("recording_id", "number"),
+)
+
+channel = Table(
+    "channel",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("group_id", ForeignKey("rate_group.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("label", Text, nullable=False),  # as the source gives it
+    Column("key", Text, nullable=False),  # unique in the recording: T8-P8, T8-P8#2
+    Column("electrode_group", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("factor", Double, nullable=False),
+    Column("offset", Double, nullable=False),
+    Column("to_unit", Double, nullable=False),
+    Column("in_double", Boolean, nullable=False),
+    Column("dummy", Boolean, nullable=False),  # kept for export, hidden otherwise
+    Column("details", JSON, nullable=False),
+    UniqueConstraint("group_id", "number"),
+)
+
+chunk = Table(
+    "chunk",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("group_id", ForeignKey("rate_group.id"), nullable=False),
+    Column("start", BigInteger, nullable=False),  # index on the group's grid
+    Column("n_samples", BigInteger, nullable=False),  # of each channel
+    Column("shift_us", BigInteger, nullable=False),  # its first sample was that much later
+    Column("sha256", Text, nullable=False),  # of its canonical bytes
+    Column("sequence", BigInteger, nullable=False),  # of its row in the audit chain
+    UniqueConstraint("group_id", "start"),
+)
+
+chunk_body = Table(
+    "chunk_body",
+    metadata,
+    Column("chunk_id", ForeignKey("chunk.id"), primary_key=True),
+    Column("body", LargeBinary, nullable=False),  # little-endian, channel after channel
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("recording_id", ForeignKey("recording.id"), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    # created, chunk, duplicate, conflict, blob, block, annotation, sealed, exported, ...
+    Column("event", Text, nullable=False),
+    Column("group_number", Integer),
+    Column("start", BigInteger),
+    Column("num_samples", BigInteger),  # of each channel
+    Column("checksum", Text),
+    Column("source", Text, nullable=False),  # who or what did it
+    Column("detail", JSON, nullable=False),
+    Column("ingested_at", Text, nullable=False),  # ISO 8601 UTC, exactly as it was hashed
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+block = Table(
+    "block",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("group_id", ForeignKey("rate_group.id"), nullable=False),
+    Column("number", BigInteger, nullable=False),  # along the grid
+    Column("generation", Integer, nullable=False),  # the highest one counts
+    Column("key", Text, nullable=False),  # of the shard below the recording's folder
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),  # of the shard
+    Column("files", JSON, nullable=False),  # overview and density pieces: key -> sha256
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("group_id", "number", "generation"),
+)
+
+segment = Table(
+    "segment",
+    metadata,
+    Column("id", Key, primary_key=True),  # written when a recording is sealed
+    Column("group_id", ForeignKey("rate_group.id"), nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("n_samples", BigInteger, nullable=False),
+    Column("shift_us", BigInteger, nullable=False),
+    UniqueConstraint("group_id", "start"),
+)
+
+seal = Table(
+    "seal",
+    metadata,
+    Column("recording_id", ForeignKey("recording.id"), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("head", Text, nullable=False),  # hash of the last audit row before sealing
+    Column("sealed_at", Instant, nullable=False),
+)
+
+blob = Table(
+    "blob",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("recording_id", ForeignKey("recording.id"), nullable=False),
+    Column("name", Text, nullable=False),  # header, identity, annotations, tail, ...
+    Column("key", Text, nullable=False),  # of the file below the recording's folder
+    Column("bytes", BigInteger, nullable=False),  # of the content
+    Column("sha256", Text, nullable=False),  # of the file as it rests
+    Column("encrypted", Boolean, nullable=False),
+    UniqueConstraint("recording_id", "name"),
+)
+
+annotation = Table(
+    "annotation",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("recording_id", ForeignKey("recording.id"), nullable=False),
+    Column("uuid", Uuid, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("onset_us", BigInteger, nullable=False),
+    Column("duration_us", BigInteger),
+    Column("text", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("channels", JSON, nullable=False),
+    Column("beyond_end", Boolean, nullable=False),
+    Column("voided", Boolean, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("reason", Text),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("uuid", "version"),
+    Index(None, "recording_id", "onset_us"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("group_id", ForeignKey("rate_group.id"), nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("n_samples", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    UniqueConstraint("group_id", "start", "n_samples", "sha256"),
+)
+
+computed = Table(
+    "computed",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("recording_id", ForeignKey("recording.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("source_digest", Text, nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("processing_version", Text, nullable=False),
+    Column("result", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index(None, "recording_id", "name"),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("digest", Text, nullable=False, unique=True),  # SHA-256 of the secret
+    Column("scopes", JSON, nullable=False),
+    Column("patients", JSON),  # names; null: all
+    Column("expires_at", Instant),
+    Column("created_at", Instant, nullable=False),
+)
+
+token_revocation = Table(
+    "token_revocation",
+    metadata,
+    Column("token_id", ForeignKey("token.id"), primary_key=True),
+    Column("revoked_at", Instant, nullable=False),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("recording_id", ForeignKey("recording.id"), primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("until", Instant, nullable=False),
+)
