@@ -40,7 +40,7 @@ def test_the_tree_has_its_leaves() -> None:
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)
 def test_every_leaf_is_decided_by_what_it_says_of_itself(leaf: type[errors.RanvierError]) -> None:
-    expected = leaf.__name__ in ("Unreachable", "StreamLost")
+    expected = leaf.__name__ in ("Busy", "Unreachable", "StreamLost")
     assert leaf.retryable is expected
     assert is_retryable(leaf("x")) is expected
     assert is_retryable(raised_from(RuntimeError("wrapped"), leaf("x"))) is expected

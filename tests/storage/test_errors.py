@@ -10,7 +10,7 @@ import pytest
 from storage import errors
 from storage.errors import RanvierError
 
-RETRIED = {"Unreachable", "StreamLost"}
+RETRIED = {"Busy", "Unreachable", "StreamLost"}
 
 
 def leaves(kind: type[RanvierError]) -> Iterator[type[RanvierError]]:
