@@ -10,7 +10,14 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from storage.errors import NotAuthorized, NotFound, RemoteError, Unreachable, UsageError
+from storage.errors import (
+    AlreadyExists,
+    NotAuthorized,
+    NotFound,
+    RemoteError,
+    Unreachable,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -85,6 +92,30 @@ class BucketFolder:
 
         with _named(f"{self.url}/{name}"):
             return bytes(obstore.get(self._store, name).bytes())
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Get a part of an object."""
+        import obstore
+
+        with _named(f"{self.url}/{name}"):
+            return bytes(obstore.get_range(self._store, name, start=start, end=stop))
+
+    def put_new(self, name: str, content: bytes) -> None:
+        """Put an object where there is none.
+
+        Raises
+        ------
+        AlreadyExists
+            If there is one.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        with _named(f"{self.url}/{name}"):
+            try:
+                obstore.put(self._store, name, content, mode="create", use_multipart=False)
+            except AlreadyExistsError as error:
+                raise AlreadyExists(f"{self.url}/{name}: there is an object already") from error
 
     def size(self, name: str) -> int | None:
         """Return an object's length in bytes, or None where there is none."""

@@ -6,23 +6,56 @@ works on a recording just now, the second holds samples until they rest in the Z
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
+    Dialect,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     Uuid,
 )
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC, whatever the database makes of time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time without a zone: nobody could say when it was."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> datetime | None:
+        """Return it in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
 
 metadata = MetaData(
     naming_convention={
@@ -30,11 +63,11 @@ metadata = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
 # SQLite numbers rows by itself only where the key is a plain INTEGER.
 Key = BigInteger().with_variant(Integer, "sqlite")
-Instant = DateTime(timezone=True)
 
 patient = Table(
     "patient",
@@ -89,7 +122,9 @@ channel = Table(
     Column("electrode_group", Text, nullable=False),
     Column("unit", Text, nullable=False),
     Column("factor", Double, nullable=False),
+    Column("factor_type", Text, nullable=False),  # float, or NumPy's name: it decides precision
     Column("offset", Double, nullable=False),
+    Column("offset_type", Text, nullable=False),
     Column("to_unit", Double, nullable=False),
     Column("in_double", Boolean, nullable=False),
     Column("dummy", Boolean, nullable=False),  # kept for export, hidden otherwise
@@ -100,21 +135,23 @@ channel = Table(
 chunk = Table(
     "chunk",
     metadata,
-    Column("id", Key, primary_key=True),
-    Column("group_id", ForeignKey("rate_group.id"), nullable=False),
-    Column("start", BigInteger, nullable=False),  # index on the group's grid
+    Column("group_id", ForeignKey("rate_group.id"), primary_key=True),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),  # on the group's grid
     Column("n_samples", BigInteger, nullable=False),  # of each channel
     Column("shift_us", BigInteger, nullable=False),  # its first sample was that much later
     Column("sha256", Text, nullable=False),  # of its canonical bytes
     Column("sequence", BigInteger, nullable=False),  # of its row in the audit chain
-    UniqueConstraint("group_id", "start"),
+    CheckConstraint("start >= 0 AND n_samples > 0", name="span"),
+    sqlite_with_rowid=False,
 )
 
 chunk_body = Table(
     "chunk_body",
     metadata,
-    Column("chunk_id", ForeignKey("chunk.id"), primary_key=True),
+    Column("group_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("body", LargeBinary, nullable=False),  # little-endian, channel after channel
+    ForeignKeyConstraint(["group_id", "start"], ["chunk.group_id", "chunk.start"]),
 )
 
 audit = Table(
@@ -122,7 +159,7 @@ audit = Table(
     metadata,
     Column("recording_id", ForeignKey("recording.id"), primary_key=True),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    # created, chunk, duplicate, conflict, blob, block, annotation, sealed, exported, ...
+    # created, group, chunk, conflict, blob, block, annotation, sealed, exported, ...
     Column("event", Text, nullable=False),
     Column("group_number", Integer),
     Column("start", BigInteger),
@@ -133,6 +170,8 @@ audit = Table(
     Column("ingested_at", Text, nullable=False),  # ISO 8601 UTC, exactly as it was hashed
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
+    CheckConstraint("sequence > 0", name="sequence"),
+    sqlite_with_rowid=False,
 )
 
 block = Table(
@@ -142,6 +181,8 @@ block = Table(
     Column("group_id", ForeignKey("rate_group.id"), nullable=False),
     Column("number", BigInteger, nullable=False),  # along the grid
     Column("generation", Integer, nullable=False),  # the highest one counts
+    # Holds each chunk of its span whose row in the audit chain is not after that one.
+    Column("through", BigInteger, nullable=False),
     Column("key", Text, nullable=False),  # of the shard below the recording's folder
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),  # of the shard
@@ -212,11 +253,12 @@ quarantine = Table(
     Column("group_id", ForeignKey("rate_group.id"), nullable=False),
     Column("start", BigInteger, nullable=False),
     Column("n_samples", BigInteger, nullable=False),
+    Column("shift_us", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("received_at", Instant, nullable=False),
-    UniqueConstraint("group_id", "start", "n_samples", "sha256"),
+    UniqueConstraint("group_id", "start", "n_samples", "shift_us", "sha256"),
 )
 
 computed = Table(

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from storage.errors import UsageError
 
 
 class PennsieveKeys(BaseSettings):
@@ -23,3 +30,144 @@ class PennsieveKeys(BaseSettings):
     pennsieve_api_secret: SecretStr | None = None
     session_token: SecretStr | None = None
     refresh_token: SecretStr | None = None
+
+
+class RecordsClient(BaseSettings):
+    """How a client reaches the records service.
+
+    Parameters
+    ----------
+    ranvier_token
+        One that ``ranvier tokens add`` gave; None where the service wants none.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    ranvier_token: SecretStr | None = None
+
+
+def _first_name(setting: FieldInfo) -> str:
+    names = setting.validation_alias
+    if not isinstance(names, AliasChoices):
+        raise TypeError(f"a setting without the name of a variable: {setting!r}")
+    return str(names.choices[0])
+
+
+def _variable(name: str, *others: str) -> AliasChoices:
+    return AliasChoices(f"RANVIER_{name}", *others)
+
+
+class RecordsSettings(BaseSettings):
+    """Where recordings rest, and how they are served.
+
+    Everything lies under ``home`` unless a variable says otherwise. Fields can be given by name,
+    too, which wins over the environment.
+
+    Parameters
+    ----------
+    home
+        ``RANVIER_HOME``; default the user's data folder.
+    store
+        ``RANVIER_STORE``: folder or ``s3://`` prefix of the samples; default ``<home>/store``.
+    database_url
+        ``RANVIER_DATABASE_URL``, or ``DATABASE_URL``: the catalogue; default the SQLite file
+        ``<home>/catalog.db``. Secret, since it may hold a password.
+    identity_key
+        ``RANVIER_IDENTITY_KEY``: file with the key that seals names of people; default
+        ``<home>/identity.key``.
+    host, port
+        ``RANVIER_RECORDS_HOST``, ``RANVIER_RECORDS_PORT``: where the service listens.
+    token_required
+        ``RANVIER_RECORDS_TOKEN_REQUIRED``: whether every request needs a token; None: unless the
+        service listens on this machine alone.
+    body_limit_mb
+        ``RANVIER_RECORDS_BODY_LIMIT_MB``: largest request, in units of 1,000,000 bytes.
+    window_limit_samples
+        ``RANVIER_RECORDS_WINDOW_LIMIT_SAMPLES``: most samples of one answer that is not decimated.
+    seconds_between_compactions
+        ``RANVIER_RECORDS_SECONDS_BETWEEN_COMPACTIONS``: how often whole blocks of live recordings
+        are moved from the database to the store; 0 for never.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    home: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("ranvier")),
+        validation_alias=_variable("HOME"),
+    )
+    store: str | None = Field(default=None, validation_alias=_variable("STORE"))
+    database_url: SecretStr | None = Field(
+        default=None, validation_alias=_variable("DATABASE_URL", "DATABASE_URL")
+    )
+    identity_key: Path | None = Field(default=None, validation_alias=_variable("IDENTITY_KEY"))
+    host: str = Field(default="127.0.0.1", validation_alias=_variable("RECORDS_HOST"))
+    port: int = Field(default=8000, ge=0, le=65535, validation_alias=_variable("RECORDS_PORT"))
+    token_required: bool | None = Field(
+        default=None, validation_alias=_variable("RECORDS_TOKEN_REQUIRED")
+    )
+    body_limit_mb: int = Field(
+        default=64, ge=1, validation_alias=_variable("RECORDS_BODY_LIMIT_MB")
+    )
+    window_limit_samples: int = Field(
+        default=2_000_000, ge=1, validation_alias=_variable("RECORDS_WINDOW_LIMIT_SAMPLES")
+    )
+    seconds_between_compactions: float = Field(
+        default=10.0, ge=0, validation_alias=_variable("RECORDS_SECONDS_BETWEEN_COMPACTIONS")
+    )
+
+    def __init__(self, **given: Any) -> None:
+        # By the variables' names, since otherwise HOME and PORT would be taken for ours as well.
+        known = type(self).model_fields
+        if unknown := set(given) - set(known):
+            raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+        super().__init__(**{_first_name(known[name]): value for name, value in given.items()})
+
+    @field_validator("home", "identity_key")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("store")
+    @classmethod
+    def _absolute_store(cls, store: str | None) -> str | None:
+        return (
+            store if store is None or "://" in store else str(Path(store).expanduser().absolute())
+        )
+
+    @property
+    def store_url(self) -> str:
+        """Folder or ``s3://`` prefix of the samples."""
+        return self.store or str(self.home / "store")
+
+    @property
+    def catalog_url(self) -> str:
+        """Address of the catalogue's database, with its password if it has one: not to be shown."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home / 'catalog.db'}"
+
+    @property
+    def identity_path(self) -> Path:
+        """File with the key that seals names of people."""
+        return self.identity_key or self.home / "identity.key"
+
+
+def records_settings(**given: Any) -> RecordsSettings:
+    """Return the settings of the environment, with those that a person gave instead.
+
+    Parameters
+    ----------
+    **given
+        Fields by name; None for what the environment says.
+
+    Raises
+    ------
+    UsageError
+        If one of them is not understood.
+    """
+    try:
+        return RecordsSettings(**{name: v for name, v in given.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = str(first["loc"][0])
+        raise UsageError(f"{name}: {first['msg'].lower()}") from None

@@ -1,0 +1,267 @@
+"""Compaction: samples that wait in the catalogue go into the Zarr store, block by block.
+
+The order of each block, so that a crash or a loss of power at any point loses nothing:
+
+1. shard, overview and density are written aside, flushed, renamed, and their folders flushed;
+2. they are read back, and every chunk's SHA-256 is computed anew from what was read;
+3. one transaction enters the block and its row of the chain, and empties the inbox of its chunks.
+
+Until 3 is committed the inbox counts; whatever 1 left behind is written again by the next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.audit import chunk_digest
+from storage.catalog import Catalog
+from storage.catalog_rows import (
+    BlockEntry,
+    ChunkEntry,
+    InboxChunk,
+    RecordingEntry,
+    StoredGroup,
+    StoredSegment,
+)
+from storage.durable import DurableFolder
+from storage.errors import DigestMismatch
+from storage.geometry import block_span, blocks_of
+from storage.leases import Held, lease
+from storage.spans import Span
+from storage.store_commits import commit_block
+from storage.zarr_recordings import RecordingFiles
+from storage.zarr_shards import ShardReader
+
+# A block with gaps is taken as whole when its end lies that far before the newest sample.
+GRACE_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a store is made of."""
+
+    catalog: Catalog
+    folder: DurableFolder
+    reader: ShardReader
+
+    def files(self, entry: RecordingEntry) -> RecordingFiles:
+        """Return the files of a recording."""
+        return RecordingFiles(self.folder, self.reader, entry.uuid)
+
+
+def compact(parts: Parts, entry: RecordingEntry, actor: str = "compaction") -> int:
+    """Move whole blocks of a recording from the inbox to the store; return how many.
+
+    A block is whole when chunks cover it completely, or when it ended at least ten minutes before
+    the newest sample. What comes later into a block that is stored stays in the inbox until the
+    recording is sealed.
+
+    Raises
+    ------
+    Busy
+        If somebody else works on the recording.
+    DigestMismatch
+        If what rests in the catalogue or in the store is not what came in.
+    """
+    with lease(parts.catalog, entry, "compact") as held:
+        sweep(parts, entry)
+        files = parts.files(entry)
+        count = 0
+        for group in parts.catalog.groups(entry):
+            waiting = parts.catalog.inbox_places(group)
+            written = {block.number: block for block in parts.catalog.blocks(group)}
+            for number in whole_blocks(group, waiting, written, parts.catalog.extent(group)):
+                held.keep()
+                move_block(parts, held, entry, files, group, number, written, actor)
+                count += 1
+        return count
+
+
+def sweep(parts: Parts, entry: RecordingEntry) -> None:
+    """Remove what a worker that died had written aside. Only under the recording's lease."""
+    for name in list(parts.folder.leftovers(f"rec/{entry.uuid}")):
+        parts.folder.delete(name)
+
+
+def whole_blocks(
+    group: StoredGroup,
+    waiting: Iterable[ChunkEntry],
+    written: Mapping[int, BlockEntry],
+    stop: int,
+) -> list[int]:
+    """Return the numbers of the blocks that can be stored.
+
+    Parameters
+    ----------
+    waiting
+        Chunks whose samples lie in the catalogue.
+    written
+        Blocks that are stored.
+    stop
+        The index after the newest sample.
+    """
+    covered: dict[int, int] = {}
+    for chunk in waiting:
+        span = Span(chunk.start, chunk.stop)
+        for number in blocks_of(span, group.block_samples):
+            if number not in written:
+                inside = span.intersect(block_span(number, group.block_samples))
+                covered[number] = covered.get(number, 0) + len(inside)
+    old = stop - GRACE_S * group.rate
+    return sorted(
+        number
+        for number, samples in covered.items()
+        if samples == group.block_samples
+        or Fraction(block_span(number, group.block_samples).stop) <= old
+    )
+
+
+def unstored_blocks(
+    group: StoredGroup, waiting: Iterable[ChunkEntry], written: Mapping[int, BlockEntry]
+) -> list[int]:
+    """Return the numbers of all blocks that lack a chunk of the inbox."""
+    return sorted(
+        {
+            number
+            for chunk in waiting
+            for number in blocks_of(Span(chunk.start, chunk.stop), group.block_samples)
+            if number not in written or written[number].through < chunk.sequence
+        }
+    )
+
+
+def move_block(
+    parts: Parts,
+    held: Held,
+    entry: RecordingEntry,
+    files: RecordingFiles,
+    group: StoredGroup,
+    number: int,
+    written: dict[int, BlockEntry],
+    actor: str,
+) -> None:
+    """Write one block from the inbox and from its earlier generation, if there is one.
+
+    ``written`` is brought up to date.
+    """
+    span = block_span(number, group.block_samples)
+    holdings = parts.catalog.holdings(group, span)
+    samples = np.zeros((len(group.channels), group.block_samples), group.dtype)
+    earlier = written.get(number)
+    if earlier is not None:
+        files.read_samples(group, earlier, Span(0, group.block_samples), samples)
+    overlay(group, holdings.inbox, span, samples)
+    length = (max([number, *written]) + 1) * group.block_samples
+    block, back = files.write_block(
+        group,
+        number,
+        0 if earlier is None else earlier.generation + 1,
+        samples,
+        within(holdings.segments, span),
+        length,
+    )
+    for chunk in holdings.inbox:
+        check_chunk(entry, group, chunk, span, back)
+    now = {**written, number: block.entry(holdings.through)}
+    emptied = [chunk.start for chunk in holdings.inbox if _is_stored(group, chunk, now)]
+    with parts.catalog.writing() as connection:
+        commit_block(
+            connection,
+            held,
+            entry,
+            group,
+            block,
+            actor,
+            through=holdings.through,
+            emptied=emptied,
+        )
+    written[number] = now[number]
+
+
+def _is_stored(group: StoredGroup, chunk: InboxChunk, written: Mapping[int, BlockEntry]) -> bool:
+    span = Span(chunk.start, chunk.start + chunk.n_samples)
+    return all(
+        number in written and written[number].through >= chunk.sequence
+        for number in blocks_of(span, group.block_samples)
+    )
+
+
+def overlay(
+    group: StoredGroup,
+    inbox: Iterable[InboxChunk],
+    span: Span,
+    samples: NDArray[np.generic],
+) -> None:
+    """Lay chunks of the inbox over the samples ``(n_channels, n_samples)`` of a span."""
+    for chunk in inbox:
+        whole = Span(chunk.start, chunk.start + chunk.n_samples)
+        inside = whole.intersect(span)
+        if inside:
+            body = chunk_samples(group, chunk)
+            samples[:, inside.start - span.start : inside.stop - span.start] = body[
+                :, inside.start - whole.start : inside.stop - whole.start
+            ]
+
+
+def chunk_samples(group: StoredGroup, chunk: InboxChunk) -> NDArray[np.generic]:
+    """Return a chunk's samples, shape ``(n_channels, n_samples)``."""
+    little = group.dtype.newbyteorder("<")
+    return np.frombuffer(chunk.body, little).reshape(len(group.channels), chunk.n_samples)
+
+
+def check_chunk(
+    entry: RecordingEntry,
+    group: StoredGroup,
+    chunk: InboxChunk,
+    span: Span,
+    rests: NDArray[np.generic],
+) -> None:
+    """Compare a chunk's digest with that of its samples as they rest in the block of a span.
+
+    Raises
+    ------
+    DigestMismatch
+        If they differ.
+    """
+    whole = Span(chunk.start, chunk.start + chunk.n_samples)
+    inside = whole.intersect(span)
+    part = rests[:, inside.start - span.start : inside.stop - span.start]
+    if inside != whole:
+        joined = np.array(chunk_samples(group, chunk))
+        joined[:, inside.start - whole.start : inside.stop - whole.start] = part
+        part = joined
+    little = group.dtype.newbyteorder("<")
+    digest = chunk_digest(
+        entry.uuid,
+        group.number,
+        group.keys,
+        group.dtype.name,
+        chunk.start,
+        chunk.n_samples,
+        np.ascontiguousarray(part, little).tobytes(),
+    )
+    if digest != chunk.sha256:
+        raise DigestMismatch(
+            f"recording {entry.uuid}, group {group.number}, samples from {chunk.start} on: their "
+            f"SHA-256 is {digest}, {chunk.sha256} came in (audit row {chunk.sequence}); restore "
+            "the catalogue from a copy"
+        )
+
+
+def within(segments: Iterable[StoredSegment], span: Span) -> list[Span]:
+    """Return what segments hold of a span, counted from its start, joined where they meet."""
+    spans: list[Span] = []
+    for segment in segments:
+        inside = Span(segment.start, segment.stop).intersect(span)
+        if not inside:
+            continue
+        start, stop = inside.start - span.start, inside.stop - span.start
+        if spans and spans[-1].stop == start:
+            start = spans.pop().start
+        spans.append(Span(start, stop))
+    return spans
