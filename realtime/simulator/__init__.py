@@ -1,0 +1,1 @@
+"""Stand-ins for hardware: they send what a device would."""
