@@ -62,4 +62,62 @@ DEPLOYMENTS: tuple[DeploymentEntry, ...] = (
         cron="0 * * * *",
         single=True,
     ),
+    DeploymentEntry(
+        flow="flows.edf_to_zarr.edf_to_zarr",
+        name="edf-to-zarr",
+        description=(
+            "EDF, BDF, GDF, XDF, NWB and Muse CSV files into the store of the machine that runs "
+            "the worker, losslessly and with a proof of every sample.\n"
+            "\n"
+            "The store and its catalogue are those of the worker's environment: RANVIER_HOME, or "
+            "RANVIER_STORE and RANVIER_DATABASE_URL. The same file again changes nothing."
+        ),
+        tags=("batch", "records"),
+    ),
+    DeploymentEntry(
+        flow="flows.ingest_folder.ingest_folder",
+        name="ingest-folder",
+        description=(
+            "Takes what is new in a folder or `s3://` prefix into the store, every ten minutes.\n"
+            "\n"
+            "Give the deployment a `request` with a folder as its parameters, then switch the "
+            "schedule on. Files that changed within the last minute are left for the next run; one "
+            "that failed is reported once, and looked at again when it changes. Only one run at a "
+            "time; another one is cancelled at once."
+        ),
+        tags=("batch", "records"),
+        cron="*/10 * * * *",
+        single=True,
+    ),
+    DeploymentEntry(
+        flow="flows.seal_recording.seal_recording",
+        name="seal-recording",
+        description=(
+            "Closes live recordings for good: all samples into the store, overview, checksums and "
+            "the proof. A sealed recording takes nothing more."
+        ),
+        tags=("batch", "records"),
+    ),
+    DeploymentEntry(
+        flow="flows.verify_recording.verify_recording",
+        name="verify-recording",
+        description=(
+            "Recomputes every checksum and the chain of recordings from their samples, of all of "
+            "them unless some are named, and names the first row that does not hold.\n"
+            "\n"
+            "Switch the schedule on for a check every night."
+        ),
+        tags=("batch", "records", "proof"),
+        cron="0 3 * * *",
+        single=True,
+    ),
+    DeploymentEntry(
+        flow="flows.export_recording.export_recording",
+        name="export-recording",
+        description=(
+            "Writes a recording of the store, or a stretch of it, as EDF+, BDF+, NWB, CSV or "
+            "Pennsieve chunks; or gives back the very file that came in."
+        ),
+        tags=("batch", "records"),
+    ),
 )

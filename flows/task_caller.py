@@ -20,6 +20,8 @@ from flows.runners import Running
 from storage.chunk_files import silent
 from storage.chunk_plan import Run
 from storage.pennsieve.imports import Import
+from tasks.callers import unheard
+from tasks.finding import Found
 from tasks.nwb import Conversion
 
 Result = TypeVar("Result")
@@ -136,7 +138,11 @@ class TaskCaller:
         return cast("Result", _named(step, subject_of(arguments))(call))
 
     def call_each(
-        self, step: Callable[..., Result], shared: Sequence[Any], items: Iterable[Any]
+        self,
+        step: Callable[..., Result],
+        shared: Sequence[Any],
+        items: Iterable[Any],
+        each: Callable[[Result], None] = unheard,
     ) -> list[Result]:
         """Call a step for every item as task runs, and return the results in order.
 
@@ -157,8 +163,11 @@ class TaskCaller:
         try:
             waiting.extend(islice(submitted, window))
             while waiting:
-                results.extend(waiting.popleft().result())
+                come = waiting.popleft().result()
                 waiting.extend(islice(submitted, 1))
+                results.extend(come)
+                for result in come:
+                    each(result)
                 done = self.progress.total * len(results) // len(items)
                 self.progress.advance(done - shown)
                 shown = done
@@ -213,6 +222,9 @@ def name_of(shared: Sequence[Any], share: tuple[Any, ...]) -> str:
         if first.group != last.group:
             return f"{series} from {first.span.start} and {len(share) - 1} further runs"
         return f"{series} {first.span.start} to {last.span.stop}"
+    if isinstance(first, Found):
+        more = f" and {len(share) - 1} further files" if len(share) > 1 else ""
+        return f"{first.label}{more}"
     if isinstance(first, tuple):
         return f"{first[0]} and {sum(map(len, share)) - 1} further files"
     return ""

@@ -8,6 +8,10 @@ from typing import Any, Protocol, TypeVar
 Result = TypeVar("Result")
 
 
+def unheard(result: object) -> None:
+    """Take note of a result by doing nothing."""
+
+
 class Progress(Protocol):
     """Shows how far a job is."""
 
@@ -43,11 +47,16 @@ class Caller(Protocol):
         ...
 
     def call_each(
-        self, step: Callable[..., Result], shared: Sequence[Any], items: Iterable[Any]
+        self,
+        step: Callable[..., Result],
+        shared: Sequence[Any],
+        items: Iterable[Any],
+        each: Callable[[Result], None] = unheard,
     ) -> list[Result]:
         """Call a step for every item, perhaps several at once, and return the results in order.
 
-        The step takes the shared arguments, an item, and ``advance``.
+        The step takes the shared arguments, an item, and ``advance``. ``each`` is told of every
+        result as it comes, in order, too.
         """
         ...
 
@@ -66,7 +75,15 @@ class DirectCaller:
         return step(*arguments)
 
     def call_each(
-        self, step: Callable[..., Result], shared: Sequence[Any], items: Iterable[Any]
+        self,
+        step: Callable[..., Result],
+        shared: Sequence[Any],
+        items: Iterable[Any],
+        each: Callable[[Result], None] = unheard,
     ) -> list[Result]:
         """Call a step for one item after the other."""
-        return [step(*shared, item, advance=self.progress.advance) for item in items]
+        results = []
+        for item in items:
+            results.append(step(*shared, item, advance=self.progress.advance))
+            each(results[-1])
+        return results

@@ -71,3 +71,75 @@ class ConvertRequest:
     )
     overwrite: bool = described(False, "Replace another output that is there")
     upload: UploadRequest | None = described(None, "Upload after converting")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestRequest:
+    """Files of recordings into the store of the machine that does it."""
+
+    sources: tuple[str, ...] = field(
+        metadata={
+            "description": "EDF, BDF, GDF, XDF, Muse CSV and NWB files, folders of them, patterns "
+            "such as /data/*.edf, or s3:// URLs; local paths absolute"
+        }
+    )
+    patient: str | None = described(
+        None,
+        "Pseudonym of the patient; default: name of the folder, or a made one where the file "
+        "names a person",
+    )
+    recording_id: str | None = described(
+        None,
+        "Name of the recording, for a single file; default: name of the file, or a made one where "
+        "the file names a person",
+    )
+    drop_identity: bool = described(
+        False, "Forget for good who the file says that it is of, instead of sealing it apart"
+    )
+    codec: Literal["blosc", "pcodec"] = described(
+        "blosc", "Compression; pcodec is smaller, and not in the specification of Zarr"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderRequest:
+    """A folder that is looked at again and again for new files."""
+
+    folder: str = field(
+        metadata={"description": "Folder or s3:// prefix to take in; a local path is absolute"}
+    )
+    settle_seconds: float = described(
+        60.0, "Leave files alone that changed less than this ago: they may still grow", ge=0
+    )
+    patient: str | None = described(
+        None, "Pseudonym of the patient for all of it; default as for single files"
+    )
+    drop_identity: bool = described(
+        False, "Forget for good who a file says that it is of, instead of sealing it apart"
+    )
+    codec: Literal["blosc", "pcodec"] = described(
+        "blosc", "Compression; pcodec is smaller, and not in the specification of Zarr"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingRequest:
+    """Some recordings of the store, or all of them."""
+
+    recordings: tuple[str, ...] = described((), "Names or UUIDs; none: all")
+    patient: str | None = described(None, "Whose; only needed where a name is not unique")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """A recording of the store into a file."""
+
+    recording: str = field(metadata={"description": "Name or UUID"})
+    output: str = field(metadata={"description": "File or folder to write; absolute"})
+    patient: str | None = described(None, "Whose; only needed where the name is not unique")
+    format: Literal["edf", "bdf", "nwb", "csv", "pennsieve"] = described("edf", "What to write")
+    original: bool = described(
+        False, "The very file that came in, byte for byte, instead of a format"
+    )
+    start_s: float | None = described(None, "Seconds after its start; default: the start", ge=0)
+    end_s: float | None = described(None, "Seconds after its start; default: the end", gt=0)

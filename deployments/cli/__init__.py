@@ -11,7 +11,18 @@ from typing import NoReturn
 
 import typer
 
-from deployments.cli import benchmark, convert, demo, deploy, processor
+from deployments.cli import (
+    benchmark,
+    convert,
+    demo,
+    deploy,
+    ingest,
+    processor,
+    recordings,
+    serve,
+    simulate,
+    tokens,
+)
 from storage.errors import RanvierError, UsageError
 
 app = typer.Typer(
@@ -25,6 +36,11 @@ app = typer.Typer(
 convert.register(app)
 demo.register(app)
 processor.register(app)
+ingest.register(app)
+recordings.register(app)
+tokens.register(app)
+serve.register(app)
+simulate.register(app)
 deploy.register(app)
 benchmark.register(app)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deployments.cli.places import absolute
 from deployments.cli.progress import shown_progress
 from storage.errors import RanvierError, UsageError
 
@@ -36,11 +37,6 @@ class Digest(StrEnum):
     AUTO = "auto"
     SHA256 = "sha256"
     CRC32 = "crc32"
-
-
-def absolute(url: str) -> str:
-    """Return a path that means the same in any working folder; URLs stay as they are."""
-    return url if "://" in url else str(Path(url).absolute())
 
 
 def register(app: typer.Typer) -> None:

@@ -13,7 +13,10 @@ import pytest
 from tests.support.command_line import command, environment, ranvier
 from tests.support.nwb_files import SeriesSpec, write_nwb
 
-COMMANDS = ("convert", "demo", "processor", "deploy", "benchmark")
+COMMANDS = (
+    "convert", "demo", "processor", "ingest", "recordings", "tokens", "serve", "simulate",
+    "deploy", "benchmark",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -28,9 +31,22 @@ def test_help_lists_every_command() -> None:
     assert all(name in told.out for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["convert", "demo", "processor", "deploy"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "convert",
+        "demo",
+        "processor",
+        "ingest",
+        *(f"recordings {name}" for name in ("list", "show", "verify", "seal", "export")),
+        *(f"tokens {name}" for name in ("add", "list", "revoke")),
+        "serve records",
+        "simulate wearable",
+        "deploy",
+    ],
+)
 def test_the_help_of_each_command_has_examples(name: str) -> None:
-    told = ranvier(name, "--help")
+    told = ranvier(*name.split(), "--help")
     assert told.code == 0
     assert "Example" in told.out
     assert f"ranvier {name}" in told.out

@@ -24,11 +24,15 @@ from tasks.callers import DirectCaller
 from tasks.nwb_to_pennsieve import convert_all
 from tasks.requests import ConvertRequest
 from tests.support.command_line import environment, ranvier
+from tests.support.edf_files import signals, write_edf
 from tests.support.nwb_files import SeriesSpec, write_nwb
 from tests.support.outputs import CountedProgress, everything_in
 
 SECONDS = 60.0
 FULL_NAME = "nwb-to-pennsieve/nwb-to-pennsieve"
+RECORDS = (
+    "edf-to-zarr", "ingest-folder", "seal-recording", "verify-recording", "export-recording",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +136,12 @@ def deployed(server: Server) -> Any:
     """Run ``ranvier deploy`` and return what it printed."""
     done = ranvier("deploy", "--json", env=server.variables)
     assert done.code == 0, done.err
-    (registered,) = done.json["deployments"]
-    return registered
+    registered = {one["name"]: one for one in done.json["deployments"]}
+    assert set(registered) == {
+        FULL_NAME,
+        *(f"{name}/{name}" for name in RECORDS),
+    }
+    return registered[FULL_NAME]
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +241,8 @@ def test_deploying_again_keeps_what_people_set(server: Server, deployed: Any) ->
     (schedule,) = before["schedules"]
     server.patch(f"/deployments/{deployed['id']}/schedules/{schedule['id']}", {"active": True})
     done = ranvier("deploy", env=server.variables)
-    assert (done.code, done.out) == (0, f"updated: {FULL_NAME} in work pool batch\n")
+    assert done.code == 0
+    assert f"updated: {FULL_NAME} in work pool batch\n" in done.out
     after = server.deployment
     assert after["id"] == before["id"]
     assert after["parameters"] == request
@@ -301,3 +310,41 @@ def test_a_run_that_the_api_asked_for_leaves_chunks_on_disk(
 
 def logs_of(path: str) -> Any:
     return {"logs": {"flow_run_id": {"any_": [path.rpartition("/")[2]]}}}
+
+
+def test_a_form_takes_what_an_ingest_needs_and_the_api_refuses_the_rest(
+    server: Server, deployed: Any
+) -> None:
+    found = server.get("/deployments/name/edf-to-zarr/edf-to-zarr")
+    form = found["parameter_openapi_schema"]["definitions"]["IngestRequest"]["properties"]
+    assert "EDF" in form["sources"]["description"]
+    path = f"/deployments/{found['id']}/create_flow_run"
+    for bad in ({}, {"request": {"sources": ["/a.edf"], "codec": "zip"}}):
+        assert server.post(path, {"parameters": bad}).status_code == 409
+    watching = server.get("/deployments/name/ingest-folder/ingest-folder")
+    assert [one["active"] for one in watching["schedules"]] == [False]
+    assert watching["global_concurrency_limit"]["limit"] == 1
+
+
+def test_a_worker_takes_a_folder_into_its_own_store(
+    server: Server, deployed: Any, worker: None, tmp_path: Path
+) -> None:
+    (tmp_path / "ward3").mkdir()
+    write_edf(tmp_path / "ward3" / "a.edf", signals=signals(2), records=5)
+    found = server.get("/deployments/name/edf-to-zarr/edf-to-zarr")
+    reply = server.post(
+        f"/deployments/{found['id']}/create_flow_run",
+        {
+            "parameters": {"request": {"sources": [str(tmp_path / "ward3")]}},
+            "state": {"type": "SCHEDULED"},
+            "job_variables": {"env": {**RUN_SETTINGS, "RANVIER_HOME": str(tmp_path / "home")}},
+        },
+    )
+    assert reply.ok, reply.text
+    path = f"/flow_runs/{reply.json()['id']}"
+    ended = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+    wait_for(lambda: server.get(path)["state_type"] in ended, "the run ends")
+    state = server.get(path)["state"]
+    assert state["type"] == "COMPLETED", (state, (server.home / "worker.log").read_text()[-3000:])
+    held = ranvier("recordings", "list", "--json", env={"RANVIER_HOME": str(tmp_path / "home")})
+    assert [one["recording_id"] for one in held.json["recordings"]] == ["a.edf"]
