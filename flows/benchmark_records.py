@@ -168,19 +168,19 @@ class _Run:
     def measure(self, clips: Sequence[Path]) -> None:
         """Measure everything."""
         self._say(f"making a night of {self._sizes.hours:g} h")
-        self.night = self._make_night(self._sizes.hours, 0)
+        self.night = self._make_nights(self._sizes.hours, 0)[0]
         path = self.night["path"]
         self._read(path)
         self._say("ingesting it")
         home = self._place / "home"
-        cost = self._ingest(home, path, PATIENT, RECORDING)
+        cost = self._ingest(home, [path], PATIENT, RECORDING)
         self.batch["ingest"] = {
             name: value for name, value in asdict(cost).items() if name != "output"
         }
         self.on_disk["night"] = parts_of_store(home) | {"samples": samples_of(Path(path))}
         for clip in clips:
             alone = self._place / "clip"
-            self._ingest(alone, str(clip), "clip", clip.name)
+            self._ingest(alone, [str(clip)], "clip", clip.name)
             self.on_disk[clip.name] = parts_of_store(alone) | {"samples": samples_of(clip)}
             shutil.rmtree(alone)
         with self._peers() as peer:
@@ -215,9 +215,10 @@ class _Run:
         cost = python("tests.baselines.records_jobs", job, str(plan))
         self.figures[name or job] = json.loads(cost.output)
 
-    def _make_night(self, hours: float, seed: int) -> dict[str, Any]:
-        made = python("tests.support.night", str(self._place), str(hours), str(seed))
-        described: dict[str, Any] = json.loads(made.output)
+    def _make_nights(self, hours: float, *seeds: int) -> list[dict[str, Any]]:
+        options = [str(hours), *map(str, seeds)]
+        made = python("tests.support.night", str(self._place), *options)
+        described: list[dict[str, Any]] = json.loads(made.output)
         return described
 
     def _read(self, path: str) -> None:
@@ -226,7 +227,7 @@ class _Run:
             self._say(f"reading it: {reader}")
             file = path
             if reader == "pyedflib" and short < self._sizes.hours:
-                file = self._make_night(short, 0)["path"]
+                file = self._make_nights(short, 0)[0]["path"]
             runs = [
                 json.loads(python("tests.baselines.edf_readers", reader, file).output)
                 for _ in range(1 if reader == "pyedflib" else 3)
@@ -237,17 +238,20 @@ class _Run:
 
     def _load_more(self, home: Path) -> None:
         self._say(f"loading {MORE_RECORDINGS} more recordings")
-        for seed in range(1, MORE_RECORDINGS + 1):
-            path = self._make_night(self._sizes.more_hours, seed)["path"]
-            self._ingest(home, path, PATIENT, Path(path).name)
-            self._plan["more_nights"].append(path)
+        nights = self._make_nights(self._sizes.more_hours, *range(1, 1 + MORE_RECORDINGS))
+        paths = [night["path"] for night in nights]
+        self._ingest(home, paths, PATIENT)
+        self._plan["more_nights"] = paths
 
-    def _ingest(self, home: Path, path: str, patient: str, recording: str) -> Cost:
-        options = ["--patient", patient, "--recording-id", recording, "--json"]
-        cost = run_process(with_home(home, [*RANVIER, "ingest", path, *options]))
-        (outcome,) = json.loads(cost.output)["recordings"]
-        if outcome["outcome"] != "stored":
-            raise RanvierError(f"{path}: not stored but {outcome}")
+    def _ingest(
+        self, home: Path, paths: Sequence[str], patient: str, recording: str | None = None
+    ) -> Cost:
+        options = ["--patient", patient, "--json"]
+        options += [] if recording is None else ["--recording-id", recording]
+        cost = run_process(with_home(home, [*RANVIER, "ingest", *paths, *options]))
+        for outcome in json.loads(cost.output)["recordings"]:
+            if outcome["outcome"] != "stored":
+                raise RanvierError(f"{outcome['source']}: not stored but {outcome}")
         return cost
 
     @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -47,12 +49,15 @@ def create_app(store: RecordingStore, settings: RecordsSettings) -> FastAPI:
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        warming = threading.Thread(target=_warm_up, name="warm-up")
+        warming.start()
         parts.compactor.start()
         try:
             yield
         finally:
             parts.followers.close()
             await run_in_threadpool(parts.compactor.stop)
+            await run_in_threadpool(warming.join)
 
     app = FastAPI(
         title="Ranvier records",
@@ -78,6 +83,15 @@ def create_app(store: RecordingStore, settings: RecordsSettings) -> FastAPI:
     app.add_middleware(BodyLimit, limit_bytes=settings.body_limit_mb * 1_000_000)
     app.add_middleware(Metered, meters=parts.meters)
     return app
+
+
+def _warm_up() -> None:
+    """Import what the first window or the first filter would otherwise wait for, a second each.
+
+    Meanwhile chunks are taken already.
+    """
+    for module in ("storage.zarr_arrays", "scipy.signal"):
+        importlib.import_module(module)
 
 
 def _assemble(store: RecordingStore, settings: RecordsSettings) -> Parts:

@@ -17,7 +17,7 @@ from realtime.records.access import INGEST, CallerOf, Opened, opened
 from realtime.records.batches import batch_rows
 from realtime.records.declaring import new_recording
 from realtime.records.encoders import ARROW, JSON, RAW
-from realtime.records.intake import Inlet, binary_chunk
+from realtime.records.intake import Inlet, binary_chunk, takes_chunks
 from realtime.records.listing import detail
 from realtime.records.openapi import problems
 from realtime.records.receipts import outcome, receipt_body, refusal_body
@@ -32,8 +32,7 @@ from realtime.wire.records import (
     Receipt,
     RecordingDetail,
 )
-from storage.catalog_rows import LIVE, RecordingEntry
-from storage.errors import AlreadyExists, NotFound, RanvierError
+from storage.errors import NotFound, RanvierError
 from storage.ingest import Answer, NewChunk
 from storage.ingest import Receipt as StoredReceipt
 
@@ -68,7 +67,6 @@ async def ingest(request: Request, caller: CallerOf, parts: PartsOf) -> Response
     if not caller.sees(posted.header.patient_id):
         raise NotFound(f"patient {posted.header.patient_id!r}: there is none")
     chunk = await parts.intake.place(posted, caller.name)
-    _takes_chunks(chunk.entry)
     (result,) = await _append(parts, [chunk])
     if isinstance(result, RanvierError):
         raise result
@@ -146,7 +144,7 @@ async def chunks(
         digest = hashlib.sha256(body).hexdigest()
         if digest != x_content_sha256:
             raise BadField("X-Content-SHA256", f"the body that came has {digest}; send it again")
-    _takes_chunks(found.entry)
+    takes_chunks(found.entry)
     known = await parts.intake.known(found.entry)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == ARROW:
@@ -203,14 +201,6 @@ def _inlet(inlets: Sequence[Inlet], group: int) -> Inlet:
     if group >= len(inlets):
         raise BadField("group", f"expected a number below {len(inlets)}, got {group}")
     return inlets[group]
-
-
-def _takes_chunks(entry: RecordingEntry) -> None:
-    if entry.kind != LIVE:
-        raise AlreadyExists(
-            f"recording {entry.name!r} came from a file and takes no chunks; choose another "
-            f"recording_id"
-        )
 
 
 async def _append(parts: Parts, new: Sequence[NewChunk]) -> list[Answer]:

@@ -149,6 +149,7 @@ class Intake:
             except AlreadyExists:
                 # Another process opened it meanwhile, with other channels.
                 entry = self._store.catalog.find(name, patient)
+        takes_chunks(entry)
         known = self._load(entry)
         inlet = known.inlet_of(labels)
         if inlet is None:
@@ -259,6 +260,21 @@ def _fits_beside(known: Known, labels: Sequence[str]) -> None:
                 f"{', '.join(inlet.labels[:40])}; send the same channels at the same rate again, "
                 f"or others",
             )
+
+
+def takes_chunks(entry: RecordingEntry) -> None:
+    """Refuse chunks for a recording that came from a file.
+
+    Raises
+    ------
+    AlreadyExists
+        If it did.
+    """
+    if entry.kind != LIVE:
+        raise AlreadyExists(
+            f"recording {entry.name!r} came from a file and takes no chunks; choose another "
+            f"recording_id"
+        )
 
 
 def binary_chunk(

@@ -148,6 +148,7 @@ class Client:
     def _answer(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], *expected: int
     ) -> bytes:
+        self.connect()
         self._connection.request(method, path, body, headers)
         answer = self._connection.getresponse()
         content = answer.read()

@@ -301,7 +301,7 @@ def test_a_missing_parameter_is_named(server: Served, simulated: Ran, missing: s
 
 
 def test_a_recording_that_is_not_there_is_404(server: Served) -> None:
-    asked = {"patient_id": "nobody", "recording_id": "nothing", "start": 0, "end": 1}
+    asked = {"patient_id": "nobody", "recording_id": "nothing", "start": "0", "end": "1"}
     assert httpx.get(f"{server.url}/eeg", params=asked).status_code == 404
 
 

@@ -41,7 +41,7 @@ def test_an_hour_arrives_sample_for_sample(
         settings["database_url"] = postgres.new_database()
     if place == "s3":
         settings["store"] = request.getfixturevalue("bucket_url")
-    with RecordsServer(tmp_path, **settings) as server:
+    with RecordsServer(tmp_path, None, **settings) as server:
         ran = ranvier(
             "simulate",
             "wearable",

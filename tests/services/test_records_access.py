@@ -291,7 +291,7 @@ def test_the_original_names_nobody_without_the_scope(
     url = "/recordings/file.edf/export"
     with guarded.client(tokens.new("export", "phi")) as client:
         assert client.get(url, params={"format": "original"}).content == whole
-        query = {"format": "original", "start": 1}
+        query: dict[str, Any] = {"format": "original", "start": 1}
         assert problem(client.get(url, params=query), 422)["errors"][0]["field"] == "start"
     with guarded.client(tokens.new("export")) as client:
         nameless = client.get(url, params={"format": "original"}).content
@@ -303,4 +303,4 @@ def test_the_original_names_nobody_without_the_scope(
         named = [row["detail"]["names"] for row in rows if row["event"] == "exported"]
         assert named == [True, False]
         body = chunk("file.edf", SECOND, patient_id="me")
-        problem(client.post("/ingest", json=body), 422)
+        assert "came from a file" in problem(client.post("/ingest", json=body), 409)["detail"]

@@ -33,7 +33,9 @@ _LINE = re.compile(r"^(?P<thread>\d+) +(?P<rest>.*)$")
 _CALL = re.compile(r"^(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+|\?)")
 _RESUMED = re.compile(r"^<\.\.\. \w+ resumed>(?P<rest>.*)$")
 _TEXT = re.compile(r'^"(?P<text>(?:\\x[0-9a-f]{2})*)"$')
-_DESCRIPTOR = re.compile(r"^(?P<number>-?\d+|AT_FDCWD)(?:<(?P<path>.*)>)?$")
+_DESCRIPTOR = re.compile(
+    r"^(?P<number>-?\d+|AT_FDCWD)(?:<(?P<path>[^>]*)>(?P<gone>\(deleted\))?)?$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ class _Reading:
 
     def _of(self, descriptor: str) -> PurePosixPath | None:
         matched = _DESCRIPTOR.match(descriptor)
-        if matched is None or not (matched["path"] or "").startswith("\\x2f"):
+        if matched is None or matched["gone"] or not (matched["path"] or "").startswith("\\x2f"):
             return None
         return self._below(_unescaped(matched["path"]))
 
@@ -196,7 +198,7 @@ class _Reading:
         return None if matched is None else self._below(_unescaped(matched["text"]))
 
     def _below(self, path: bytes) -> PurePosixPath | None:
-        place = Path(os.fsdecode(path).removesuffix(" (deleted)"))
+        place = Path(os.fsdecode(path))
         if place.name.endswith(NOT_KEPT) or not place.is_relative_to(self._folder):
             return None
         return PurePosixPath(place.relative_to(self._folder))

@@ -5,8 +5,8 @@ back of the head, mains hum, bursts of muscle, and seizures of 3 Hz. It is quant
 -2048 to 2047 over -800 to 800 uV. The entropy of the first differences is 6.00 bit.
 
 Every stretch of 64 s depends on the seed and its number alone, so a short night is the beginning
-of a long one. ``python -m tests.support.night FOLDER HOURS [SEED]`` writes one and
-prints what it is.
+of a long one. ``python -m tests.support.night FOLDER HOURS [SEED...]`` writes some
+and prints what they are.
 """
 
 from __future__ import annotations
@@ -196,10 +196,14 @@ _ALPHA = np.array([0.3 + ("O" in label) + 0.5 * ("P" in label) for label in LABE
 
 
 def main() -> None:
-    """Write a night and say what it is."""
-    path = night_file(Path(sys.argv[1]), float(sys.argv[2]), int((*sys.argv, "0")[3]))
-    entropy = difference_entropy(path)
-    described = {"path": str(path), "bytes": path.stat().st_size, "entropy_bit": entropy}
+    """Write nights and say what they are."""
+    folder, hours, *seeds = sys.argv[1:]
+    described = []
+    for seed in map(int, seeds or ["0"]):
+        path = night_file(Path(folder), float(hours), seed)
+        entropy = difference_entropy(path)
+        size = path.stat().st_size
+        described.append({"path": str(path), "bytes": size, "entropy_bit": entropy})
     print(json.dumps(described))
 
 
