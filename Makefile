@@ -21,7 +21,7 @@ test: venv
 	$(UV) run --group test pytest
 
 test-cov: venv
-	$(UV) run --group test pytest --cov=storage --cov=tasks --cov=flows --cov=deployments
+	$(UV) run --group test pytest --cov=storage --cov=tasks --cov=flows --cov=realtime --cov=deployments
 
 lint: venv
 	$(RUN) ruff check .
@@ -43,6 +43,7 @@ soak: venv
 
 benchmark: venv
 	$(UV) run --group test ranvier benchmark convert
+	$(UV) run --group test ranvier benchmark records
 
 image:
 	docker build --tag $(IMAGE) --file deployments/Dockerfile .

@@ -64,8 +64,4 @@ def _verify(request: RecordingRequest, settings: FlowSettings) -> Checked:
 
 
 def _failures(checked: Sequence[CheckedRecording]) -> list[str]:
-    return [
-        f"{one.recording_id} of {one.patient_id}: {one.problems[0]}"
-        for one in checked
-        if one.problems
-    ]
+    return [f"{one.title}: {one.problems[0]}" for one in checked if one.problems]

@@ -117,6 +117,26 @@ class BucketFolder:
             except AlreadyExistsError as error:
                 raise AlreadyExists(f"{self.url}/{name}: there is an object already") from error
 
+    def read_tagged(self, name: str) -> tuple[bytes, str]:
+        """Get one object, and the tag that tells it from others of its name."""
+        import obstore
+
+        with _named(f"{self.url}/{name}"):
+            found = obstore.get(self._store, name)
+            return bytes(found.bytes()), str(found.meta["e_tag"])
+
+    def put_over(self, name: str, content: bytes, tag: str) -> bool:
+        """Put an object over the one of that tag; return whether it was still there."""
+        import obstore
+        from obstore.exceptions import PreconditionError
+
+        with _named(f"{self.url}/{name}"):
+            try:
+                obstore.put(self._store, name, content, mode={"e_tag": tag}, use_multipart=False)
+            except PreconditionError:
+                return False
+        return True
+
     def size(self, name: str) -> int | None:
         """Return an object's length in bytes, or None where there is none."""
         import obstore

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from storage.audit import AuditEvent, digest_of
 from storage.catalog_audit import append_events, lock_recording
@@ -164,13 +164,6 @@ def annotation_facts(one: StoredAnnotation) -> dict[str, Any]:
 def annotation_digest(one: StoredAnnotation) -> str:
     """Return the SHA-256 that the chain holds of a version."""
     return digest_of(annotation_facts(one))
-
-
-def count(connection: Connection, entry: RecordingEntry) -> int:
-    """Return how many versions of annotations a recording has."""
-    return connection.execute(
-        select(func.count()).select_from(annotation).where(annotation.c.recording_id == entry.id)
-    ).scalar_one()
 
 
 def _enter(

@@ -7,7 +7,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text
+from sqlalchemy import Connection, Row, insert, select, text
 
 from storage.audit import FIRST_PREVIOUS, AuditEvent, AuditRow, link, seconds, utc_text
 from storage.catalog_rows import RecordingEntry
@@ -114,19 +114,24 @@ def rows(
         yield _published(entry, rates, row)
 
 
-def count(connection: Connection, entry: RecordingEntry) -> int:
-    """Return how many rows a recording's chain has."""
-    return connection.execute(
-        select(func.count()).select_from(audit).where(audit.c.recording_id == entry.id)
-    ).scalar_one()
+def hash_at(connection: Connection, recording_id: int, sequence: int) -> str | None:
+    """Return the hash of a row of a recording's chain; None where there is no such row."""
+    found: str | None = connection.execute(
+        select(audit.c.hash).where(
+            audit.c.recording_id == recording_id, audit.c.sequence == sequence
+        )
+    ).scalar()
+    return found
 
 
 def _published(entry: RecordingEntry, rates: dict[int, Fraction], row: Row[Any]) -> AuditRow:
     rate = None if row.group_number is None else rates.get(row.group_number)
     begin = end = None
-    if row.start is not None and rate is not None:
+    # Whoever changes a row may put anything into it; its hash will tell.
+    if isinstance(row.start, int) and rate is not None:
         begin = seconds(row.start, rate)
-        end = seconds(row.start + (row.num_samples or 0), rate)
+        if isinstance(row.num_samples, int | None):
+            end = seconds(row.start + (row.num_samples or 0), rate)
     return AuditRow(
         patient_id=entry.patient,
         recording_id=entry.name,
@@ -153,4 +158,8 @@ def _rates(connection: Connection, entry: RecordingEntry) -> dict[int, Fraction]
             rate_group.c.number, rate_group.c.rate_numerator, rate_group.c.rate_denominator
         ).where(rate_group.c.recording_id == entry.id)
     )
-    return {row.number: Fraction(row.rate_numerator, row.rate_denominator) for row in found}
+    return {
+        row.number: Fraction(row.rate_numerator, row.rate_denominator)
+        for row in found
+        if row.rate_denominator > 0
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -129,8 +129,6 @@ def _check(new: NewGroup) -> None:
             "a block needs to be a multiple of a chunk"
         )
     for one in new.channels:
-        if "\0" in one.label:
-            raise UsageError(f"{where}: channel {one.label!r} has a NUL in its label")
         numbers = (one.scaling.factor, one.scaling.offset, one.scaling.to_unit)
         if not all(math.isfinite(number) for number in numbers):
             raise UsageError(f"{where}: channel {one.label!r} has no finite scaling: {numbers}")
@@ -254,5 +252,5 @@ def _channel_facts(one: NewChannel) -> dict[str, Any]:
         "in_double": scaling.in_double,
         "dummy": one.dummy,
         "electrode_group": one.electrode_group,
-        "details": dict(one.details),
+        "details": dict(one.details) if isinstance(one.details, Mapping) else one.details,
     }

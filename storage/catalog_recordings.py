@@ -60,16 +60,18 @@ def find(connection: Connection, name: str, of_patient: str | None) -> Recording
     AmbiguousRecording
         If several patients have one of that name and the patient is not said.
     """
-    named = recording.c.name == name
-    number = _uuid(name)
-    if number is not None:
-        named = or_(recording.c.uuid == number, named)
-    query = _entries().where(named)
+    query = _entries()
     if of_patient is not None:
         query = query.where(patient.c.name == of_patient)
-    found = [_entry(row) for row in connection.execute(query.limit(3))]
-    # A name that looks like another recording's UUID does not hide that one.
-    found = [entry for entry in found if entry.uuid == number] or found
+    number = _uuid(name)
+    # One after the other, so that each finds its row by an index. A name that looks like another
+    # recording's UUID does not hide that one.
+    if number is not None:
+        row = connection.execute(query.where(recording.c.uuid == number)).first()
+        if row is not None:
+            return _entry(row)
+    named = query.where(recording.c.name == name).limit(2)
+    found = [_entry(row) for row in connection.execute(named)]
     if not found:
         of = "" if of_patient is None else f" of patient {of_patient!r}"
         raise NotFound(f"recording {name!r}{of}: there is none; list them to see what there is")

@@ -198,35 +198,6 @@ class InboxChunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewBlock:
-    """A block that rests in the store, to be entered.
-
-    Parameters
-    ----------
-    number
-        Place along the grid: samples ``number * block_samples`` and on.
-    generation
-        The highest one of a number counts.
-    key
-        Of the shard below the recording's folder.
-    files
-        Key and SHA-256 of overview and density pieces.
-    through
-        It holds each chunk of its span whose sequence is not above this one; None: also those
-        that are entered together with it.
-    """
-
-    group: StoredGroup
-    number: int
-    generation: int
-    key: str
-    bytes: int
-    sha256: str
-    files: Mapping[str, str] = field(default_factory=dict, hash=False)
-    through: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockEntry:
     """A block of the catalogue."""
 
@@ -237,17 +208,6 @@ class BlockEntry:
     bytes: int
     sha256: str
     files: Mapping[str, str] = field(hash=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewStoredChunk:
-    """A chunk whose samples already rest in blocks; see ``NewBlock``."""
-
-    group: StoredGroup
-    start: int
-    n_samples: int
-    sha256: str
-    shift_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,6 @@ def prepare(database: Database) -> None:
                 text("SELECT pg_advisory_xact_lock(:space, :table)"),
                 {"space": LOCKS, "table": _TABLES},
             )
-            _check_server(connection, database.name)
         # Somebody else may have done it meanwhile.
         if not _is_present(connection, database.name):
             _upgrade(connection, database.name)
@@ -79,13 +78,3 @@ def _upgrade(connection: Connection, name: str) -> None:
     config.set_main_option("script_location", place)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _check_server(connection: Connection, name: str) -> None:
-    for setting in ("fsync", "full_page_writes"):
-        value = connection.execute(text(f"SHOW {setting}")).scalar_one()
-        if value != "on":
-            raise StorageError(
-                f"{name}: the server runs with {setting} = {value}, so that a power loss could "
-                "take what was acknowledged; switch it on"
-            )

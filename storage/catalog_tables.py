@@ -30,6 +30,8 @@ from sqlalchemy import (
     Uuid,
 )
 
+from storage.column_types import Document, Whole, Words
+
 
 class Instant(TypeDecorator[datetime]):
     """A moment in UTC, whatever the database makes of time zones."""
@@ -73,7 +75,7 @@ patient = Table(
     "patient",
     metadata,
     Column("id", Key, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),  # a pseudonym, as the client gives it
+    Column("name", Words, nullable=False, unique=True),  # a pseudonym, as the client gives it
     Column("created_at", Instant, nullable=False),
 )
 
@@ -83,13 +85,14 @@ recording = Table(
     Column("id", Key, primary_key=True),
     Column("uuid", Uuid, nullable=False, unique=True),
     Column("patient_id", ForeignKey("patient.id"), nullable=False),
-    Column("name", Text, nullable=False),  # the client's recording_id
-    Column("kind", Text, nullable=False),  # "live", or the format of the file: edf, bdf, xdf, ...
-    Column("start_us", BigInteger),  # microseconds since 1970 UTC; null: unknown
-    Column("source_sha256", Text),  # of the file, where there was one
-    Column("notes", JSON, nullable=False),
+    Column("name", Words, nullable=False),  # the client's recording_id
+    Column("kind", Words, nullable=False),  # "live", or the format of the file: edf, bdf, xdf, ...
+    Column("start_us", Whole),  # microseconds since 1970 UTC; null: unknown
+    Column("source_sha256", Words),  # of the file, where there was one
+    Column("notes", Document, nullable=False),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("patient_id", "name"),
+    Index(None, "name"),
     Index(None, "source_sha256"),
 )
 
@@ -99,13 +102,13 @@ rate_group = Table(
     Column("id", Key, primary_key=True),
     Column("recording_id", ForeignKey("recording.id"), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("rate_numerator", BigInteger, nullable=False),  # samples ...
-    Column("rate_denominator", BigInteger, nullable=False),  # ... per so many seconds
+    Column("name", Words, nullable=False),
+    Column("rate_numerator", Whole, nullable=False),  # samples ...
+    Column("rate_denominator", Whole, nullable=False),  # ... per so many seconds
     Column("dtype", Text, nullable=False),  # int16, int32, float32 or float64
-    Column("codec", Text, nullable=False),
-    Column("chunk_samples", BigInteger, nullable=False),  # of a Zarr chunk
-    Column("block_samples", BigInteger, nullable=False),  # of a Zarr shard
+    Column("codec", Words, nullable=False),
+    Column("chunk_samples", Whole, nullable=False),  # of a Zarr chunk
+    Column("block_samples", Whole, nullable=False),  # of a Zarr shard
     Column("declared", Boolean, nullable=False),  # values are calibrated integers
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("recording_id", "number"),
@@ -117,10 +120,10 @@ channel = Table(
     Column("id", Key, primary_key=True),
     Column("group_id", ForeignKey("rate_group.id"), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("label", Text, nullable=False),  # as the source gives it
-    Column("key", Text, nullable=False),  # unique in the recording: T8-P8, T8-P8#2
-    Column("electrode_group", Text, nullable=False),
-    Column("unit", Text, nullable=False),
+    Column("label", Words, nullable=False),  # as the source gives it
+    Column("key", Words, nullable=False),  # unique in the recording: T8-P8, T8-P8#2
+    Column("electrode_group", Words, nullable=False),
+    Column("unit", Words, nullable=False),
     Column("factor", Double, nullable=False),
     Column("factor_type", Text, nullable=False),  # float, or NumPy's name: it decides precision
     Column("offset", Double, nullable=False),
@@ -128,7 +131,7 @@ channel = Table(
     Column("to_unit", Double, nullable=False),
     Column("in_double", Boolean, nullable=False),
     Column("dummy", Boolean, nullable=False),  # kept for export, hidden otherwise
-    Column("details", JSON, nullable=False),
+    Column("details", Document, nullable=False),
     UniqueConstraint("group_id", "number"),
 )
 
@@ -165,7 +168,7 @@ audit = Table(
     Column("start", BigInteger),
     Column("num_samples", BigInteger),  # of each channel
     Column("checksum", Text),
-    Column("source", Text, nullable=False),  # who or what did it
+    Column("source", Words, nullable=False),  # who or what did it
     Column("detail", JSON, nullable=False),
     Column("ingested_at", Text, nullable=False),  # ISO 8601 UTC, exactly as it was hashed
     Column("previous", Text, nullable=False),
@@ -216,8 +219,8 @@ blob = Table(
     metadata,
     Column("id", Key, primary_key=True),
     Column("recording_id", ForeignKey("recording.id"), nullable=False),
-    Column("name", Text, nullable=False),  # header, identity, annotations, tail, ...
-    Column("key", Text, nullable=False),  # of the file below the recording's folder
+    Column("name", Words, nullable=False),  # header, identity, annotations, tail, ...
+    Column("key", Words, nullable=False),  # of the file below the recording's folder
     Column("bytes", BigInteger, nullable=False),  # of the content
     Column("sha256", Text, nullable=False),  # of the file as it rests
     Column("encrypted", Boolean, nullable=False),
@@ -231,16 +234,16 @@ annotation = Table(
     Column("recording_id", ForeignKey("recording.id"), nullable=False),
     Column("uuid", Uuid, nullable=False),
     Column("version", Integer, nullable=False),
-    Column("onset_us", BigInteger, nullable=False),
-    Column("duration_us", BigInteger),
-    Column("text", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("channels", JSON, nullable=False),
+    Column("onset_us", Whole, nullable=False),
+    Column("duration_us", Whole),
+    Column("text", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("source", Words, nullable=False),
+    Column("channels", Document, nullable=False),
     Column("beyond_end", Boolean, nullable=False),
     Column("voided", Boolean, nullable=False),
-    Column("author", Text, nullable=False),
-    Column("reason", Text),
+    Column("author", Words, nullable=False),
+    Column("reason", Words),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("uuid", "version"),
     Index(None, "recording_id", "onset_us"),
@@ -255,7 +258,7 @@ quarantine = Table(
     Column("n_samples", BigInteger, nullable=False),
     Column("shift_us", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
-    Column("source", Text, nullable=False),
+    Column("source", Words, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("received_at", Instant, nullable=False),
     UniqueConstraint("group_id", "start", "n_samples", "shift_us", "sha256"),
@@ -266,11 +269,11 @@ computed = Table(
     metadata,
     Column("id", Key, primary_key=True),
     Column("recording_id", ForeignKey("recording.id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("source_digest", Text, nullable=False),
-    Column("parameters", JSON, nullable=False),
-    Column("processing_version", Text, nullable=False),
-    Column("result", JSON, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("source_digest", Words, nullable=False),
+    Column("parameters", Document, nullable=False),
+    Column("processing_version", Words, nullable=False),
+    Column("result", Document, nullable=False),
     Column("created_at", Instant, nullable=False),
     Index(None, "recording_id", "name"),
 )
@@ -279,10 +282,10 @@ token = Table(
     "token",
     metadata,
     Column("id", Key, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Words, nullable=False, unique=True),
     Column("digest", Text, nullable=False, unique=True),  # SHA-256 of the secret
-    Column("scopes", JSON, nullable=False),
-    Column("patients", JSON),  # names; null: all
+    Column("scopes", Document, nullable=False),
+    Column("patients", Document),  # names; null: all
     Column("expires_at", Instant),
     Column("created_at", Instant, nullable=False),
 )
@@ -292,6 +295,22 @@ token_revocation = Table(
     metadata,
     Column("token_id", ForeignKey("token.id"), primary_key=True),
     Column("revoked_at", Instant, nullable=False),
+)
+
+# The chain of what concerns no single recording.
+catalog_event = Table(
+    "catalog_event",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("event", Text, nullable=False),  # token, token_revoked, identity_key
+    Column("subject", Words, nullable=False),  # name of the token, or id of the key
+    Column("detail", Document, nullable=False),
+    Column("at", Text, nullable=False),  # ISO 8601 UTC, exactly as it was hashed
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    CheckConstraint("sequence > 0", name="sequence"),
+    Index(None, "event", "subject"),
+    sqlite_with_rowid=False,
 )
 
 lease = Table(

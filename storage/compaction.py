@@ -11,8 +11,8 @@ Until 3 is committed the inbox counts; whatever 1 left behind is written again b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -28,38 +28,28 @@ from storage.catalog_rows import (
     StoredGroup,
     StoredSegment,
 )
-from storage.durable import DurableFolder
 from storage.errors import DigestMismatch
 from storage.geometry import block_span, blocks_of
-from storage.leases import Held, lease
+from storage.heads import record_head
+from storage.leases import Held
+from storage.parts import Parts
 from storage.spans import Span
 from storage.store_commits import commit_block
 from storage.zarr_recordings import RecordingFiles
-from storage.zarr_shards import ShardReader
 
-# A block with gaps is taken as whole when its end lies that far before the newest sample.
+# A block with gaps is taken as whole when the recording grew by so much since anything came to it.
 GRACE_S = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a store is made of."""
-
-    catalog: Catalog
-    folder: DurableFolder
-    reader: ShardReader
-
-    def files(self, entry: RecordingEntry) -> RecordingFiles:
-        """Return the files of a recording."""
-        return RecordingFiles(self.folder, self.reader, entry.uuid)
+# Of a block that is stored, such a share must have come late before it is stored anew.
+LATE_SHARE = Fraction(1, 8)
 
 
 def compact(parts: Parts, entry: RecordingEntry, actor: str = "compaction") -> int:
     """Move whole blocks of a recording from the inbox to the store; return how many.
 
-    A block is whole when chunks cover it completely, or when it ended at least ten minutes before
-    the newest sample. What comes later into a block that is stored stays in the inbox until the
-    recording is sealed.
+    A block is whole when chunks cover it completely, or when ten minutes of newer samples have come
+    since anything came to it; no clock is asked, so a recording may come in at any speed. A block
+    that is stored already is stored anew when an eighth of it came late; what is less stays in the
+    inbox until the recording is sealed.
 
     Raises
     ------
@@ -68,17 +58,20 @@ def compact(parts: Parts, entry: RecordingEntry, actor: str = "compaction") -> i
     DigestMismatch
         If what rests in the catalogue or in the store is not what came in.
     """
-    with lease(parts.catalog, entry, "compact") as held:
+    with parts.working(entry, "compact") as held:
         sweep(parts, entry)
-        files = parts.files(entry)
+        files = parts.files(entry, held)
         count = 0
         for group in parts.catalog.groups(entry):
-            waiting = parts.catalog.inbox_places(group)
             written = {block.number: block for block in parts.catalog.blocks(group)}
-            for number in whole_blocks(group, waiting, written, parts.catalog.extent(group)):
+            for number in whole_blocks(parts.catalog, group, written):
                 held.keep()
+                if not count:
+                    record_head(parts.catalog, files, entry)
                 move_block(parts, held, entry, files, group, number, written, actor)
                 count += 1
+        if count:
+            record_head(parts.catalog, files, entry)
         return count
 
 
@@ -89,36 +82,41 @@ def sweep(parts: Parts, entry: RecordingEntry) -> None:
 
 
 def whole_blocks(
-    group: StoredGroup,
-    waiting: Iterable[ChunkEntry],
-    written: Mapping[int, BlockEntry],
-    stop: int,
+    catalog: Catalog, group: StoredGroup, written: Mapping[int, BlockEntry]
 ) -> list[int]:
-    """Return the numbers of the blocks that can be stored.
+    """Return the numbers of the blocks that are to be stored now.
 
     Parameters
     ----------
-    waiting
-        Chunks whose samples lie in the catalogue.
     written
         Blocks that are stored.
-    stop
-        The index after the newest sample.
     """
-    covered: dict[int, int] = {}
-    for chunk in waiting:
+    samples: dict[int, int] = {}
+    newest: dict[int, int] = {}
+    for chunk in catalog.inbox_places(group):
         span = Span(chunk.start, chunk.stop)
         for number in blocks_of(span, group.block_samples):
-            if number not in written:
-                inside = span.intersect(block_span(number, group.block_samples))
-                covered[number] = covered.get(number, 0) + len(inside)
-    old = stop - GRACE_S * group.rate
-    return sorted(
-        number
-        for number, samples in covered.items()
-        if samples == group.block_samples
-        or Fraction(block_span(number, group.block_samples).stop) <= old
-    )
+            if number in written and chunk.sequence <= written[number].through:
+                continue
+            inside = span.intersect(block_span(number, group.block_samples))
+            samples[number] = samples.get(number, 0) + len(inside)
+            newest[number] = max(newest.get(number, 0), chunk.sequence)
+    stop = catalog.extent(group)
+    old = max(0, stop - math.ceil(GRACE_S * group.rate))
+    grown_since = min((one.sequence for one in catalog.chunks(group, Span(old, stop))), default=0)
+    least = LATE_SHARE * group.block_samples
+    whole = []
+    for number, fresh in sorted(samples.items()):
+        if number in written and fresh < least:
+            continue
+        span = block_span(number, group.block_samples)
+        rests = span.stop <= old and newest[number] < grown_since
+        held = fresh
+        if number in written and not rests:
+            held = sum(one.n_samples for one in catalog.segments(group, span))
+        if rests or held == len(span):
+            whole.append(number)
+    return whole
 
 
 def unstored_blocks(

@@ -5,7 +5,8 @@ What the rest relies on:
 * A transaction that has been committed survives ``kill -9`` and power loss. SQLite writes ahead
   (WAL) with ``synchronous=FULL``: each commit ends with an fsync of the log, and the log's folder
   is synced when the log is made. PostgreSQL commits synchronously; where the server's default
-  says otherwise, the session overrules it.
+  says otherwise, the session overrules it. A server that does not sync is refused, whenever a
+  connection to it is made.
 * A writing transaction on SQLite holds the write lock from its start (``BEGIN IMMEDIATE``), so
   that what it reads stays true until it commits. Threads of one process queue for it in order.
 * A reading transaction sees one state of the database, however many statements it makes.
@@ -13,6 +14,7 @@ What the rest relies on:
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
@@ -30,15 +32,18 @@ from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
     IntegrityError,
+    StatementError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.sql import func
 
-from storage.errors import Busy, StorageError, UsageError
+from storage.errors import Busy, RanvierError, StorageError, UsageError
 
 WAIT_S = 30
 CONNECTIONS = 8
 _WEAK_COMMITS = ("off", "local")
+# Of a PostgreSQL server; without them a power loss takes what was committed.
+_NEEDED = ("fsync", "full_page_writes")
 
 
 def utc_now() -> datetime:
@@ -123,7 +128,7 @@ class Database:
             yield
         except IntegrityError as error:
             raise StorageError(f"{self.name}: refused by the database: {_first(error)}") from error
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             if is_passing(error):
                 raise Busy(
                     f"{self.name}: the catalogue cannot be {what} just now ({_first(error)}); "
@@ -133,21 +138,27 @@ class Database:
                 f"{self.name}: the catalogue cannot be {what}: {_first(error)}; "
                 "check that it is a catalogue of this version"
             ) from error
+        except StatementError as error:
+            # What a column does not take; see ``column_types``.
+            if isinstance(error.orig, RanvierError):
+                raise error.orig from error
+            raise
         except PoolTimeout as error:
             raise Busy(
                 f"{self.name}: all {CONNECTIONS} connections were in use for {WAIT_S} s; try again"
             ) from error
 
 
-def is_passing(error: DBAPIError) -> bool:
+def is_passing(error: DBAPIError | sqlite3.Error) -> bool:
     """Return whether the same transaction may succeed when it is made again."""
-    if error.connection_invalidated:
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    original = error.orig
+    original = _original(error)
     if isinstance(original, sqlite3.OperationalError):
         # Locked, busy, full, input or output failed, cannot be opened. A wrong statement has the
-        # plain code "error", and no second try mends it.
-        return original.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR
+        # plain code "error", and no second try mends it; what Python itself finds has none.
+        code = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        return code & 0xFF != sqlite3.SQLITE_ERROR
     state = getattr(original, "sqlstate", None)
     if state is None:
         # psycopg gives none where the server was never reached.
@@ -156,9 +167,14 @@ def is_passing(error: DBAPIError) -> bool:
     return state[:2] in ("08", "40", "53", "57") or state == "55P03"
 
 
-def _first(error: DBAPIError) -> str:
-    lines = str(error.orig).strip().splitlines()
-    return lines[0] if lines else type(error.orig).__name__
+def _original(error: DBAPIError | sqlite3.Error) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def _first(error: DBAPIError | sqlite3.Error) -> str:
+    original = _original(error)
+    lines = str(original).strip().splitlines()
+    return lines[0] if lines else type(original).__name__
 
 
 def _database_url(text: str) -> URL:
@@ -189,6 +205,7 @@ def _sqlite_engine(url: URL) -> Engine:
         max_overflow=0,
         pool_timeout=WAIT_S,
         connect_args={"timeout": WAIT_S, "check_same_thread": False, "isolation_level": None},
+        json_deserializer=_read_json,
     )
 
     @event.listens_for(engine, "connect")
@@ -203,6 +220,17 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.exec_driver_sql(options.get("ranvier_begin", "BEGIN"))
 
     return engine
+
+
+def _read_json(text: str) -> object:
+    """Return what JSON says; text that is none, which nobody of us wrote, stays as it is.
+
+    So that the row in which it stands can be named: its hash will not be that of any text.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def write_ahead(connection: sqlite3.Connection) -> None:
@@ -232,7 +260,16 @@ def _postgres_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
+        name = url.render_as_string(hide_password=True)
         with connection.cursor() as cursor:
+            for setting in _NEEDED:
+                value = cursor.execute(f"SHOW {setting}").fetchone()[0]
+                if value != "on":
+                    connection.close()
+                    raise StorageError(
+                        f"{name}: the server runs with {setting} = {value}, so that a power loss "
+                        "could take what was acknowledged; switch it on"
+                    )
             if cursor.execute("SHOW synchronous_commit").fetchone()[0] in _WEAK_COMMITS:
                 cursor.execute("SET synchronous_commit TO on")
         connection.commit()

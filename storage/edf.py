@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from types import TracebackType
@@ -18,6 +19,7 @@ from storage.edf_header import (
     FIXED_BYTES,
     EdfHeader,
     header_bytes,
+    name_of,
     names_a_person,
     parse_header,
 )
@@ -33,6 +35,8 @@ from storage.edf_records import RecordReader
 from storage.edf_tals import Tal, annotation, parse_record
 from storage.edf_triggers import find_triggers
 from storage.errors import RecordingError, UnsupportedRecording, UsageError
+from storage.persons import NameMask
+from storage.protocols import MASKED_ANNOTATIONS
 from storage.recording import Recording, Segment
 from storage.spans import Span, cut
 
@@ -46,7 +50,8 @@ class EdfSource:
 
     Times are those that the file names, read as UTC. Samples are the file's integers, as 16-bit
     (EDF) or 32-bit ones (BDF). A ``Status`` signal of a BDF file stays a channel, and the codes
-    that appear in it become markers too.
+    that appear in it become markers too. Where the header names a person, the parts of that name
+    are masked in the annotations.
 
     Parameters
     ----------
@@ -79,12 +84,16 @@ class EdfSource:
         self._start = length
         self._count = _count(file, self.header, self._layout)
         self._reader = RecordReader(file, length, self._layout)
+        self._mask = NameMask(name_of(self.header)) if self.names_a_person else None
+        self._texts_name_somebody = False
         self._times, self._texts, notes = self._read_texts()
         groups = rate_groups(self.header, self._layout, self._count.records)
         self._clocks = [RecordClock(self._times, group.samples) for group in self._layout.groups]
         markers, trigger_notes = find_triggers(self, groups)
         labels = {channel.label for group in groups for channel in group.channels}
         annotations = [annotation(tal, self._times.first_ns, labels) for tal in self._texts]
+        if self._mask is not None:
+            annotations = [replace(one, text=self._mask.text(one.text)) for one in annotations]
         self._texts = []
         self.recording = Recording(
             id=url_name(self.url),
@@ -115,7 +124,10 @@ class EdfSource:
             return times, texts, notes
         for block in self._reader.annotations(Span(0, self._count.records)):
             for row in block:
-                found = parse_record(row.tobytes())
+                content = row.tobytes()
+                if self._mask is not None and not self._texts_name_somebody:
+                    self._texts_name_somebody = self._mask.tals(content) != content
+                found = parse_record(content)
                 times.add(found.onset_ns if layout.groups else 0)
                 texts.extend(found.tals)
                 malformed += found.malformed
@@ -148,6 +160,11 @@ class EdfSource:
     def names_a_person(self) -> bool:
         """Whether the header may name somebody."""
         return names_a_person(self.header)
+
+    @property
+    def person(self) -> str | None:
+        """The patient field, if it may name somebody."""
+        return self.header.fields["patient"].strip() if self.names_a_person else None
 
     @property
     def fingerprint(self) -> dict[str, str | int]:
@@ -220,12 +237,22 @@ class EdfSource:
     def blobs(self) -> Iterator[tuple[str, Iterable[bytes]]]:
         """Yield ``header`` without names, ``identity``, ``annotations`` and ``tail``.
 
-        The last two only where there is such a thing.
+        The last two only where there is such a thing. Before annotations that name the person
+        come ``masked-annotations``, as many bytes, in which they do not.
         """
         yield "header", [self.header.without_identity]
         yield "identity", [self.header.identity]
         if self._layout.annotations and self._count.records:
             records = Span(0, self._count.records)
+            if self._mask is not None and self._texts_name_somebody:
+                yield (
+                    MASKED_ANNOTATIONS,
+                    (
+                        self._mask.tals(row.tobytes())
+                        for block in self._reader.annotations(records)
+                        for row in block
+                    ),
+                )
             yield "annotations", (block.tobytes() for block in self._reader.annotations(records))
         if self._count.tail_bytes:
             end = self._file.size

@@ -19,6 +19,7 @@ from storage.edf_fields import (
     whole_number,
 )
 from storage.errors import CorruptRecording, UnsupportedRecording
+from storage.persons import NOBODY
 from storage.recording import Channel
 from storage.scaling import Scaling
 
@@ -40,10 +41,6 @@ SIGNAL_FIELDS = (
 )  # fmt: skip
 ANNOTATION_LABELS = ("EDF Annotations", "BDF Annotations")
 BDF_VERSION = b"\xffBIOSEMI"
-# What the patient field of a plain EDF holds when it names nobody.
-NOBODY = {
-    "", "x", "surrogate", "anonymous", "anonymized", "unknown", "patient", "subject", "test"
-}  # fmt: skip
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
 NAMED_IN_NOTES = 5
 
@@ -201,6 +198,13 @@ def names_a_person(header: EdfHeader) -> bool:
     if patient.casefold() in NOBODY or all(part.casefold() == "x" for part in parts):
         return False
     return len(parts) > 1 or not any(char.isdigit() for char in patient)
+
+
+def name_of(header: EdfHeader) -> str:
+    """Return what of the patient field is the name: a part of EDF+ fields, all of others."""
+    patient = readable(header.fields["patient"])
+    parts = patient.split()
+    return parts[3] if header.plus and len(parts) >= 4 else patient
 
 
 def header_bytes(first: bytes) -> int:

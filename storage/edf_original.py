@@ -15,7 +15,7 @@ from storage.edf_anonymise import anonymous_identity
 from storage.edf_header import parse_header, with_identity
 from storage.edf_layout import RecordLayout, layout_of
 from storage.errors import CorruptRecording
-from storage.protocols import OriginalSource
+from storage.protocols import MASKED_ANNOTATIONS, OriginalSource
 from storage.spans import Span, cut
 
 BLOCK_BYTES = 1 << 22
@@ -73,13 +73,13 @@ def rebuild_source(source: OriginalSource, *, with_names: bool = True) -> Iterat
     source
         The recording.
     with_names
-        Whether the two fields that name persons are as they were.
+        Whether the two fields that name persons, and annotations that do, are as they were.
     """
     blobs = {name: b"".join(content) for name, content in source.blobs()}
     return rebuild(
         blobs["header"],
         blobs.get("identity") if with_names else None,
-        blobs.get("annotations"),
+        (None if with_names else blobs.get(MASKED_ANNOTATIONS)) or blobs.get("annotations"),
         blobs.get("tail"),
         source.read,
         [group.n_samples for group in source.recording.groups],

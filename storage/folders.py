@@ -117,6 +117,8 @@ class LocalFolder:
             return (self.path / name).read_bytes()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(f"{self.path / name}: there is no such file") from error
+        except OSError as error:
+            raise unreadable(self.path / name, error) from error
 
     def size(self, name: str) -> int | None:
         """Return a file's length in bytes, or None where there is none."""
@@ -124,10 +126,12 @@ class LocalFolder:
             return (self.path / name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise unreadable(self.path / name, error) from error
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Yield the names of all whole files below ``prefix``, in order."""
-        for folder, folders, files in os.walk(self.path):
+        for folder, folders, files in os.walk(self.path / prefix.rpartition("/")[0]):
             folders.sort()
             for name in sorted(files):
                 relative = (Path(folder) / name).relative_to(self.path).as_posix()
@@ -186,6 +190,13 @@ class LocalFolder:
             stat = (self.path / name).stat()
             digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
         return digest.hexdigest()
+
+
+def unreadable(place: Path, error: OSError) -> StorageError:
+    """Return what to say of a file or a folder that is there and cannot be read."""
+    return StorageError(
+        f"{place}: cannot be read ({error.strerror}); check the medium and the rights of the folder"
+    )
 
 
 def _write_all(descriptor: int, buffers: Iterable[Buffer]) -> None:

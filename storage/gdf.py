@@ -19,6 +19,7 @@ from storage.byte_files import LocalCopy, file_name, fingerprint, open_bytes
 from storage.clocks import MICROSECONDS, RateClock
 from storage.errors import CorruptRecording, UnsupportedRecording
 from storage.gdf_header import GdfHeader, read_gdf_header
+from storage.persons import may_name_somebody
 from storage.placed_source import PlacedGroup, PlacedSource, distinct
 from storage.recording import Annotation, Channel, RateGroup, Recording
 from storage.scaling import Scaling
@@ -73,9 +74,15 @@ class GdfSource(PlacedSource):
                 start_known=start_us is not None,
             )
             super().__init__(url, recording, [placed], fingerprint(url), copy.close)
+            self._patient = header.patient
         except BaseException:
             copy.close()
             raise
+
+    @property
+    def person(self) -> str | None:
+        """What the header says about the patient, if that may name somebody."""
+        return self._patient if may_name_somebody(self._patient) else None
 
 
 def _open_raw(copy: LocalCopy, header: GdfHeader, where: str) -> BaseRaw:

@@ -47,6 +47,8 @@ class GdfHeader:
         Duration of a record.
     events, event_rate_hz
         The event table, and what its positions count.
+    patient
+        What it says about the patient: of version 2 code and name, of version 1 free text.
     """
 
     version: float
@@ -57,6 +59,7 @@ class GdfHeader:
     record_s: Fraction
     events: tuple[GdfEvent, ...]
     event_rate_hz: float
+    patient: str
 
     def rate_hz(self, channel: int) -> Fraction:
         """Return samples per second of a channel."""
@@ -127,6 +130,7 @@ def read_gdf_header(file: BinaryIO, where: str) -> GdfHeader:
         record_s=record_s,
         events=tuple(events),
         event_rate_hz=event_rate_hz or float(max(per_record) / record_s),
+        patient=_text(fixed[8 : 88 if first else 74]),
     )
 
 

@@ -17,21 +17,31 @@ from storage.errors import NotFound, StorageError
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+ID_BYTES = 8
 MAGIC = b"RVI1"
 _PSEUDONYMS = b"ranvier pseudonyms v1"
+_KEY_ID = b"ranvier key id v1"
+_BEFORE_TEXT = ID_BYTES + NONCE_BYTES
 
 
 class IdentityKey:
     """Seals and opens identities with AES-256-GCM.
 
-    A sealed text is ``RVI1``, a random nonce of 12 bytes, and the ciphertext with its tag.
+    A sealed text is ``RVI1``, 8 bytes that tell which key it is, a random nonce of 12 bytes, and
+    the ciphertext with its tag.
     """
 
     def __init__(self, key: bytes, place: str) -> None:
         self._cipher = AESGCM(key)
         # Keys for two purposes are never the same.
         self._pseudonyms = hmac.digest(key, _PSEUDONYMS, hashlib.sha256)
-        self._place = place
+        self._id = hmac.digest(key, _KEY_ID, hashlib.sha256)[:ID_BYTES]
+        self.place = place
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits that tell which key it is, and nothing of it."""
+        return self._id.hex()
 
     @classmethod
     def load_or_create(cls, path: Path) -> Self:
@@ -99,7 +109,7 @@ class IdentityKey:
     def seal(self, content: bytes, context: str) -> bytes:
         """Return a content sealed for a context: ``<uuid of the recording>/<name of the blob>``."""
         nonce = os.urandom(NONCE_BYTES)
-        return MAGIC + nonce + self._cipher.encrypt(nonce, content, context.encode())
+        return MAGIC + self._id + nonce + self._cipher.encrypt(nonce, content, context.encode())
 
     def open(self, sealed: bytes, context: str) -> bytes:
         """Return what was sealed for a context.
@@ -114,13 +124,19 @@ class IdentityKey:
                 f"{context}: this is no sealed identity; it begins with "
                 f"{sealed[: len(MAGIC)]!r}, expected {MAGIC!r}"
             )
-        nonce, rest = sealed[len(MAGIC) :][:NONCE_BYTES], sealed[len(MAGIC) + NONCE_BYTES :]
+        rest = memoryview(sealed)[len(MAGIC) :]
+        key_id, nonce, text = rest[:ID_BYTES], rest[ID_BYTES:][:NONCE_BYTES], rest[_BEFORE_TEXT:]
+        if key_id != self._id:
+            raise StorageError(
+                f"{context}: the identity was sealed with the key {key_id.hex()}, and {self.place} "
+                f"holds {self.id}; bring the other key back from where it was backed up"
+            )
         try:
-            return self._cipher.decrypt(nonce, rest, context.encode())
+            return self._cipher.decrypt(bytes(nonce), bytes(text), context.encode())
         except (InvalidTag, ValueError) as error:
             raise StorageError(
-                f"{context}: the identity cannot be opened with {self._place}; it was sealed with "
-                "another key or for another recording, or it was changed"
+                f"{context}: the identity cannot be opened with {self.place}; it was sealed for "
+                "another recording, or it was changed; restore it from a copy"
             ) from error
 
     def pseudonym(self, data: bytes) -> str:

@@ -16,6 +16,7 @@ them again, and the same content for the same span gets the receipt of the first
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ WAITING_CHUNKS = 8192
 WAITING_BYTES = 256 * 1024 * 1024
 TRIES = 2
 FARTHEST = 2**62
+
+log = logging.getLogger(__name__)
 
 
 class _Request:
@@ -198,7 +201,16 @@ class Appender:
             return taken
 
     def _write(self, taken: list[tuple[Offer, _Request, int]]) -> None:
-        answers = self._commit([offer for offer, _, _ in taken])
+        try:
+            answers = self._commit([offer for offer, _, _ in taken])
+        except Exception as error:
+            # Those who wait for these chunks are told; others come, and are served.
+            log.exception("%d chunks could not be written", len(taken))
+            failure = StorageError(f"{len(taken)} chunks could not be written: {error!r}")
+            failure.__cause__ = error
+            for _, request, _ in taken:
+                request.fail(failure)
+            return
         for (_, request, place), answer in zip(taken, answers, strict=True):
             request.answer(place, answer)
 

@@ -15,12 +15,23 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from storage.audit import FIRST_PREVIOUS, AuditEvent, AuditRow, link, utc_text
 from storage.catalog_audit import as_columns, lock_recordings
-from storage.catalog_rows import RecordingEntry, StoredGroup
-from storage.catalog_tables import audit, chunk, chunk_body, quarantine, recording, seal
+from storage.catalog_rows import LIVE, RecordingEntry, StoredGroup
+from storage.catalog_tables import (
+    audit,
+    chunk,
+    chunk_body,
+    quarantine,
+    rate_group,
+    recording,
+    seal,
+)
 from storage.database import utc_now
 from storage.errors import ChunkConflict, RanvierError, RecordingSealed, UsageError
 
 LONGEST_HOLE_S = 24 * 3600
+# Of refused chunks that are kept, for each recording.
+MOST_REFUSED = 1000
+MOST_REFUSED_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +177,8 @@ class Commit:
         self._chunks: list[dict[str, Any]] = []
         self._bodies: list[dict[str, Any]] = []
         self._refused: list[dict[str, Any]] = []
+        # How many refused chunks and bytes of them each recording keeps.
+        self._kept: dict[int, tuple[int, int]] = {}
 
     def run(self) -> list[Answer]:
         """Return the answer to each chunk; they hold once the transaction is committed."""
@@ -188,6 +201,11 @@ class Commit:
         chain = self._chains.get(new.entry.id)
         if chain is None:
             return UsageError(f"recording {new.entry.name!r}: the catalogue does not have it")
+        if new.entry.kind != LIVE and not chain.sealed:
+            return UsageError(
+                f"recording {new.entry.name!r} is being taken in from a file ({new.entry.kind}) "
+                "and takes no chunks from elsewhere; send them to a recording of their own"
+            )
         held = self._held[new.group.id]
         stop = new.start + new.n_samples
         after = bisect_left(held, stop, key=_start)
@@ -261,10 +279,13 @@ class Commit:
                 "stored_shift_us": stored.shift_us,
                 "shift_us": new.shift_us,
             }
+            if self._may_keep(new):
+                self._refused.append(
+                    row | {"source": new.source, "body": new.body, "received_at": self._now}
+                )
+            else:
+                detail["kept"] = False
             chain.add(offer, "conflict", detail)
-            self._refused.append(
-                row | {"source": new.source, "body": new.body, "received_at": self._now}
-            )
         return ChunkConflict(
             f"recording {new.entry.name!r}, group {new.group.number}: samples [{new.start}, "
             f"{new.start + new.n_samples}) with SHA-256 {offer.sha256} and shift {new.shift_us} us "
@@ -282,6 +303,24 @@ class Commit:
         for name, value in row.items():
             found = found.where(quarantine.c[name] == value)
         return self._connection.execute(found).first() is not None
+
+    def _may_keep(self, new: NewChunk) -> bool:
+        """Return whether a recording may keep a further refused chunk, and count it."""
+        number = new.entry.id
+        if number not in self._kept:
+            query = (
+                select(func.count(), func.sum(func.length(quarantine.c.body)))
+                .join(rate_group, rate_group.c.id == quarantine.c.group_id)
+                .where(rate_group.c.recording_id == number)
+            )
+            count, size = self._connection.execute(query).one()
+            self._kept[number] = (count, int(size or 0))
+        count, size = self._kept[number]
+        count, size = count + 1, size + len(new.body)
+        if count > MOST_REFUSED or size > MOST_REFUSED_BYTES:
+            return False
+        self._kept[number] = (count, size)
+        return True
 
     def _read_chains(self, ids: set[int]) -> dict[int, _Chain]:
         lock_recordings(self._connection, ids)

@@ -24,12 +24,16 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from storage import database
 from storage.catalog import Catalog
 from storage.catalog_rows import RecordingEntry
 from storage.catalog_tables import lease as table
 from storage.errors import Busy
 
 LASTS_S = 120.0
+# Most holders need it for less; only whoever needs it for longer is worth telling of.
+WAITS_S = 3.0
+_ASKS_EVERY_S = 0.05
 # A running process renews after this part of the time.
 _RENEW_AFTER = 1 / 3
 
@@ -55,7 +59,7 @@ class Held:
         Busy
             If it ran out and somebody else has taken it.
         """
-        if time.monotonic() - self._renewed > self._lasts_s * _RENEW_AFTER:
+        if not 0 <= _now_s() - self._renewed <= self._lasts_s * _RENEW_AFTER:
             self.renew()
 
     def renew(self) -> None:
@@ -90,7 +94,19 @@ class Held:
                 f"{self._lasts_s:g} s and was taken{by}; try again"
             )
 
-    def _acquire(self) -> None:
+    def _acquire(self, waits_s: float) -> None:
+        due = time.monotonic() + waits_s
+        while True:
+            try:
+                self._try()
+            except Busy:
+                if time.monotonic() >= due:
+                    raise
+                time.sleep(_ASKS_EVERY_S)
+            else:
+                return
+
+    def _try(self) -> None:
         with self._catalog.writing() as connection:
             now = self._catalog.database.now(connection)
             query = select(table).where(table.c.recording_id == self.entry.id).with_for_update()
@@ -104,8 +120,8 @@ class Held:
 
     def _busy(self, holder: str, purpose: str, until: datetime) -> Busy:
         return Busy(
-            f"recording {self.entry.name!r}: {_described(holder)} works on it ({purpose}) until "
-            f"{until:%Y-%m-%d %H:%M:%S} UTC; try again then"
+            f"recording {self.entry.name!r}: {_described(holder)} works on it ({purpose}); try "
+            f"again in a while, its lease ends at {until:%Y-%m-%d %H:%M:%S} UTC unless renewed"
         )
 
     def _take(self, connection: Connection, before: str | None = None) -> bool:
@@ -123,7 +139,7 @@ class Held:
             )
             .returning(table.c.holder)
         ).first()
-        self._renewed = time.monotonic()
+        self._renewed = _now_s()
         return bool(taken)
 
     def _release(self) -> None:
@@ -137,7 +153,11 @@ class Held:
 
 @contextmanager
 def lease(
-    catalog: Catalog, entry: RecordingEntry, purpose: str, lasts_s: float = LASTS_S
+    catalog: Catalog,
+    entry: RecordingEntry,
+    purpose: str,
+    lasts_s: float = LASTS_S,
+    waits_s: float = WAITS_S,
 ) -> Iterator[Held]:
     """Work on a recording alone.
 
@@ -147,18 +167,25 @@ def lease(
         What for; others are told.
     lasts_s
         How long it lasts after each renewal.
+    waits_s
+        How long to wait for whoever works on it now.
 
     Raises
     ------
     Busy
-        If somebody else works on it; the message says who, and until when.
+        If somebody else works on it for longer; the message says who.
     """
     held = Held(catalog, entry, purpose, lasts_s)
-    held._acquire()
+    held._acquire(waits_s)
     try:
         yield held
     finally:
         held._release()
+
+
+def _now_s() -> float:
+    """Return the time by the clock that ends leases, which steps and goes on during sleep."""
+    return database.utc_now().timestamp()
 
 
 def _described(holder: str) -> str:

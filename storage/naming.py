@@ -8,17 +8,13 @@ out names.
 
 from __future__ import annotations
 
-
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from storage.edf import EdfSource
 from storage.identity import IdentityKey
-from storage.protocols import RecordingSource
+from storage.protocols import RecordingSource, has_original, person_of
 
-# The other half of the two fields says when and where it was made.
-PATIENT_BYTES = 80
 LONGEST = 200
 
 
@@ -37,8 +33,15 @@ class Names:
     made: bool
 
 
-def name_recording(source: RecordingSource, url: str, key_file: Path) -> Names:
-    """Return default names for a recording.
+def name_recording(
+    source: RecordingSource,
+    url: str,
+    key: Callable[[], IdentityKey],
+    patient: str | None = None,
+    recording: str | None = None,
+    sha256: str | None = None,
+) -> Names:
+    """Return names for a recording: those that are given, made ones for the rest.
 
     Parameters
     ----------
@@ -46,19 +49,27 @@ def name_recording(source: RecordingSource, url: str, key_file: Path) -> Names:
         The recording.
     url
         Where it was opened from.
-    key_file
-        The key that made names depend on; made if there is none, read only if it is needed.
+    key
+        Gives the key that made names depend on; asked only if it is needed.
+    patient, recording
+        What somebody says that they are called.
+    sha256
+        Of the file, for sources that do not tell it themselves; without it the URL stands for it.
     """
-    if isinstance(source, EdfSource) and source.names_a_person:
-        key = IdentityKey.load_or_create(key_file)
-        person = source.header.identity[:PATIENT_BYTES].strip()
-        return Names(
-            f"patient-{key.pseudonym(b'patient' + person)}",
-            f"recording-{key.pseudonym(source.sha256.encode())}",
-            made=True,
-        )
+    person = person_of(source)
+    if person is not None:
+        if not patient or not recording:
+            secret = key()
+            content = source.sha256 if has_original(source) else sha256 or url
+            patient = patient or f"patient-{secret.pseudonym(f'patient{person}'.encode())}"
+            recording = recording or f"recording-{secret.pseudonym(content.encode())}"
+        return Names(patient, recording, made=True)
     folder, _, file = url.rstrip("/").rpartition("/")
-    return Names(_clean(folder.rpartition("/")[2]) or "unknown", _clean(file), made=False)
+    return Names(
+        patient or _clean(folder.rpartition("/")[2]) or "unknown",
+        recording or _clean(file),
+        made=False,
+    )
 
 
 def _clean(name: str) -> str:

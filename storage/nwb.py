@@ -30,11 +30,13 @@ from storage.nwb_rows import RowReader
 from storage.nwb_series import FoundSeries, choose, discover
 from storage.nwb_signal import SeriesSignal, read_signal, without_collisions
 from storage.nwb_start import classic_session_start, microseconds, session_start
-from storage.nwb_tree import NwbFile
+from storage.nwb_tree import NwbFile, array_at
+from storage.persons import may_name_somebody
 from storage.recording import RateGroup, Recording, Segment
 from storage.spans import Span
 
 # What HDF5, zarr and NumPy raise where the bytes of a file make no sense.
+SUBJECT = "general/subject/subject_id"
 DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)
 
 
@@ -102,6 +104,14 @@ class NwbSource:
             self._file.close()
             raise
         self._rows = [RowReader(signal.data, signal.transposed) for signal in self._signals]
+
+    @property
+    def person(self) -> str | None:
+        """What the file says about the subject, if that may name somebody."""
+        with _explained(self.url):
+            array = array_at(self._file.root, SUBJECT)
+            subject = "" if array is None else str(array.values().reshape(-1)[0]).strip()
+        return subject if may_name_somebody(subject) else None
 
     @property
     def url(self) -> str:

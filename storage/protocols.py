@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from storage.recording import Recording, Segment
 from storage.spans import Span
 
+# Annotations in which nobody is named, beside those in which somebody is.
+MASKED_ANNOTATIONS = "masked-annotations"
+
 
 class RecordingSource(Protocol):
     """Anything that a recording can be read from.
@@ -100,9 +103,28 @@ class OriginalSource(RecordingSource, Protocol):
     def blobs(self) -> Iterator[tuple[str, Iterable[bytes]]]:
         """Yield the name and the content of everything in the file that is no sample.
 
-        The blob ``identity`` names a person and is never stored in clear.
+        The blob ``identity`` names a person and is never stored in clear, and neither are
+        ``annotations`` that come after ``masked-annotations``.
         """
         ...
+
+
+class PersonalSource(RecordingSource, Protocol):
+    """A source of a format whose files may name the person that they are of."""
+
+    @property
+    def person(self) -> str | None:
+        """What the file says about a person whom it names; None if it names nobody."""
+        ...
+
+
+def person_of(source: RecordingSource) -> str | None:
+    """Return what a source says about a person whom it names; None if it names nobody."""
+    return source.person if _may_have_person(source) else None
+
+
+def _may_have_person(source: RecordingSource) -> TypeGuard[PersonalSource]:
+    return hasattr(type(source), "person")
 
 
 def has_stamps(source: RecordingSource) -> TypeGuard[StampedSource]:

@@ -11,17 +11,19 @@ from typing import Self
 
 from storage import compaction, sealing
 from storage.catalog import Catalog
-from storage.catalog_rows import RecordingEntry, StoredGroup, StoredSegment
-from storage.compaction import Parts
+from storage.catalog_rows import NewRecording, RecordingEntry, StoredGroup, StoredSegment
 from storage.density import Density
 from storage.durable import DurableFolder, open_durable
 from storage.errors import NotFound
+from storage.heads import HEAD, try_record_head
 from storage.ingest import Answer, Appender, NewChunk
 from storage.overview import Overview
+from storage.parts import Parts
 from storage.spans import Span
 from storage.store_sink import StoreResult, StoreSink
 from storage.stored_overview import read_density, read_overview
 from storage.stored_recording import StoredOriginal, StoredRecording, has_file, read_blob
+from storage.survey import Surveyed, survey
 from storage.verify_store import VerifyProblem, VerifyReport, verify
 from storage.windows import Window, WindowReader
 from storage.zarr_shards import ShardReader
@@ -86,10 +88,7 @@ class RecordingStore:
 
     def close(self) -> None:
         """Take in what waits, then close all connections."""
-        with self._lock:
-            appender, self._appender = self._appender, None
-        if appender is not None:
-            appender.close()
+        self.appender.close()
         self.catalog.close()
 
     def __enter__(self) -> Self:
@@ -102,6 +101,19 @@ class RecordingStore:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def create(self, new: NewRecording, actor: str) -> RecordingEntry:
+        """Enter a recording with its groups; the same declaration again changes nothing.
+
+        Raises
+        ------
+        AlreadyExists
+            If the patient has a recording of that name that was declared otherwise.
+        """
+        entry = self.catalog.create(new, actor)
+        if not self._parts.files(entry).has(HEAD):
+            try_record_head(self._parts, entry)
+        return entry
 
     # --- live ------------------------------------------------------------------------------------
 
@@ -248,6 +260,10 @@ class RecordingStore:
     ) -> VerifyReport:
         """Recompute everything from the samples; see ``VerifyReport``."""
         return verify(self._parts, entry, progress)
+
+    def survey(self, patient: str | None = None) -> list[Surveyed]:
+        """Return all recordings, and what is left of any that are missing; see ``survey``."""
+        return survey(self._parts, patient)
 
     # --- batch -----------------------------------------------------------------------------------
 

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from storage.catalog_audit import head
 from storage.catalog_rows import BlockEntry, RecordingEntry, StoredGroup
-from storage.compaction import Parts, move_block, sweep, unstored_blocks
+from storage.compaction import move_block, sweep, unstored_blocks
 from storage.errors import Busy, CorruptRecording
-from storage.leases import Held, lease
+from storage.heads import record_head
+from storage.leases import Held
 from storage.overview import WHOLE_LEVELS, empty_bins, merge_bins
+from storage.parts import Parts
 from storage.spans import Span
 from storage.store_commits import commit_seal
 from storage.zarr_recordings import (
@@ -40,11 +42,12 @@ def seal(parts: Parts, entry: RecordingEntry, actor: str = "seal") -> None:
     Busy
         If somebody else works on the recording, or chunks do not cease to come.
     """
-    with lease(parts.catalog, entry, "seal") as held:
+    with parts.working(entry, "seal") as held:
         if parts.catalog.refresh(entry).sealed:
             return
         sweep(parts, entry)
-        files = parts.files(entry)
+        files = parts.files(entry, held)
+        record_head(parts.catalog, files, entry)
         for _ in range(TRIES):
             for group in parts.catalog.groups(entry):
                 waiting = parts.catalog.inbox_places(group)
@@ -85,7 +88,10 @@ def finish(
     for key, content in contents.items():
         digests[key] = hashlib.sha256(content).hexdigest()
     with parts.catalog.writing() as connection:
-        return commit_seal(connection, held, entry, segments, digests, through, actor)
+        done = commit_seal(connection, held, entry, segments, digests, through, actor)
+    if done:
+        record_head(parts.catalog, files, entry)
+    return done
 
 
 def final_metadata(

@@ -14,8 +14,18 @@ from sqlalchemy import Connection, delete, insert, select
 from storage.audit import AuditEvent, digest_of
 from storage.catalog_audit import append_events, lock_recording
 from storage.catalog_rows import BlobEntry, RecordingEntry, StoredGroup, StoredSegment
-from storage.catalog_tables import blob, block, chunk, chunk_body, rate_group, seal, segment
+from storage.catalog_tables import (
+    audit,
+    blob,
+    block,
+    chunk,
+    chunk_body,
+    rate_group,
+    seal,
+    segment,
+)
 from storage.database import utc_now
+from storage.errors import CorruptRecording
 from storage.leases import Held
 from storage.spans import Span
 from storage.zarr_recordings import WrittenBlock
@@ -78,6 +88,8 @@ def commit_block(
             ],
         )
     assert through is not None
+    # Just before the block: the database takes none that the chain does not tell of.
+    append_events(connection, entry, [_block_event(group, written, through, actor)], at=now)
     connection.execute(
         insert(block).values(
             group_id=group.id,
@@ -91,7 +103,6 @@ def commit_block(
             created_at=now,
         )
     )
-    append_events(connection, entry, [_block_event(group, written, through, actor)], at=now)
     starts = sorted(emptied)
     for at in range(0, len(starts), PIECE):
         connection.execute(
@@ -100,6 +111,37 @@ def commit_block(
                 chunk_body.c.start.in_(starts[at : at + PIECE]),
             )
         )
+
+
+def check_unnamed(connection: Connection, entry: RecordingEntry, keys: Collection[str]) -> None:
+    """Make sure that files may be replaced, since nothing in the catalogue names them yet.
+
+    Raises
+    ------
+    CorruptRecording
+        If something does: what rests there, or what was to be written, is not what it should be.
+    """
+    mine = select(rate_group.c.id).where(rate_group.c.recording_id == entry.id)
+    named: set[str] = set(
+        connection.execute(select(blob.c.key).where(blob.c.recording_id == entry.id)).scalars()
+    )
+    for key, files in connection.execute(
+        select(block.c.key, block.c.files).where(block.c.group_id.in_(mine))
+    ):
+        named |= {key, *files}
+    # The seal names the row before its own.
+    for detail in connection.execute(
+        select(audit.c.detail)
+        .join(seal, seal.c.recording_id == audit.c.recording_id)
+        .where(audit.c.recording_id == entry.id, audit.c.sequence == seal.c.sequence + 1)
+    ).scalars():
+        named |= set(detail["files"])
+    for key in keys:
+        if key in named:
+            raise CorruptRecording(
+                f"recording {entry.name!r}: {key} is stored for good, and rests with other bytes "
+                "than were to be written; verify the recording"
+            )
 
 
 def _chunk_event(group: StoredGroup, each: HashedChunk, actor: str) -> AuditEvent:

@@ -27,7 +27,7 @@ from storage.catalog_rows import (
     RecordingEntry,
     StoredGroup,
 )
-from storage.compaction import Parts, sweep
+from storage.compaction import sweep
 from storage.edf_original import rebuild
 from storage.errors import (
     AlreadyExists,
@@ -38,9 +38,17 @@ from storage.errors import (
 )
 from storage.geometry import block_span, choose_geometry
 from storage.grid_source import Placed, PlacedBlock, by_blocks, grid_time_us, place
-from storage.identity import IdentityKey
-from storage.leases import Held, lease
-from storage.protocols import OriginalSource, RecordingSource, has_original, has_stamps
+from storage.heads import record_head
+from storage.identity_keys import key_of
+from storage.leases import Held
+from storage.parts import Parts
+from storage.protocols import (
+    MASKED_ANNOTATIONS,
+    OriginalSource,
+    RecordingSource,
+    has_original,
+    has_stamps,
+)
 from storage.recording import RateGroup
 from storage.sealing import finish
 from storage.spans import Span
@@ -176,9 +184,16 @@ class StoreSink:
                     return "unchanged", entry
             # An attempt that was killed goes on under the name that it began with.
             name = same[0].name if same else name
+        if (
+            has_original(source)
+            and not self._drop_identity
+            and any(part == "identity" for part, _ in source.blobs())
+        ):
+            # Before anything is stored: without the key it would not be finished.
+            key_of(catalog, self._need_key())
         placed = [list(place(source, number)) for number in _numbers(source)]
         entry = catalog.create(self._declaration(source, name, sha256), self._actor)
-        with lease(catalog, entry, "ingest") as held:
+        with self._parts.working(entry, "ingest") as held:
             entry = catalog.refresh(entry)
             if entry.sealed:
                 self._check_same(source, entry, placed)
@@ -240,14 +255,15 @@ class StoreSink:
         parts: dict[str, bytes] = {}
         for name, content in source.blobs():
             held.keep()
-            if name == "identity":
+            if name == "identity" or (name == "annotations" and MASKED_ANNOTATIONS in parts):
                 parts[name] = b"".join(content)
                 if self._drop_identity:
                     continue
                 if name not in kept:
-                    key = IdentityKey.load_or_create(self._need_key())
+                    key = key_of(self._parts.catalog, self._need_key())
                     sealed = key.seal(parts[name], f"{entry.uuid}/{name}")
-                    self._put_blob(held, entry, files, name, len(parts[name]), sealed)
+                    size = len(parts[name])
+                    self._put_blob(held, entry, files, name, size, sealed, encrypted=True)
                 continue
             packed, size = _pack(content)
             parts[name] = zlib.decompress(packed, wbits=31)
@@ -263,8 +279,9 @@ class StoreSink:
         name: str,
         size: int,
         content: bytes,
+        *,
+        encrypted: bool = False,
     ) -> None:
-        encrypted = name == "identity"
         key = f"blobs/{name}.{'sealed' if encrypted else 'gz'}"
         files.put({key: content})
         digest = hashlib.sha256(content).hexdigest()
@@ -327,7 +344,7 @@ class _Storing:
         self._source = source
         self._actor = actor
         self._advance = advance
-        self._files = parts.files(entry)
+        self._files = parts.files(entry, held)
         self._groups = parts.catalog.groups(entry)
 
     def run(
@@ -338,6 +355,7 @@ class _Storing:
     ) -> None:
         """Store what is missing, then seal."""
         sweep(self._parts, self._entry)
+        record_head(self._parts.catalog, self._files, self._entry)
         numbers = _numbers(self._source)
         stops = [each[-1].span.stop if each else 0 for each in placed]
         chunks = [

@@ -62,7 +62,8 @@ def read_overview(
     level, factor = choose_bins(clipped, max_bins, levels)
     cut = bins_of(clipped, factor)
     aligned = Span(cut.start * factor, min(cut.stop * factor, stop))
-    facts = reader.held(entry, group, aligned)
+    # Bins of a level tell by themselves where nothing is.
+    facts = reader.held(entry, group, aligned, segments=level == 1)
     bins = empty_bins(group.dtype, len(group.channels), len(cut))
     if level == 1:
         samples = reader.samples(entry, group, facts, aligned)
@@ -180,7 +181,7 @@ def read_density(
     shape = density_shape(group.rate)
     if shape is None:
         return None
-    facts = reader.held(entry, group, None if entry.sealed else span)
+    facts = reader.held(entry, group, span, segments=False, inbox=False)
     wanted = Span(0, facts.stop)
     wanted = bins_of(wanted if span is None else span.intersect(wanted), shape.hop)
     count = 1 if max_columns is None else max(1, -(-len(wanted) // max(1, max_columns)))

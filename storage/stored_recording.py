@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.catalog_rows import BlobEntry, RecordingEntry, StoredSegment
-from storage.compaction import Parts
 from storage.edf_original import rebuild
 from storage.errors import CorruptRecording, DigestMismatch, NotFound, UsageError
 from storage.grid_source import grid_time_us
 from storage.identity import IdentityKey
+from storage.parts import Parts
+from storage.protocols import MASKED_ANNOTATIONS
 from storage.recording import Channel, RateGroup, Recording, Segment
 from storage.spans import Span
 from storage.windows import WindowReader
@@ -163,7 +164,7 @@ class StoredRecording:
             out = np.empty((len(chosen), len(span)), stored.dtype).T
         at = 0
         for place in self._grid_spans(group, span):
-            held = self._reader.held(self.entry, stored, place)
+            held = self._reader.held(self.entry, stored, place, segments=False)
             samples = self._reader.samples(self.entry, stored, held, place)
             out[at : at + len(place)] = samples[chosen.start : chosen.stop].T
             at += len(place)
@@ -188,7 +189,7 @@ class StoredRecording:
         stamps = np.empty(len(span), np.float64)
         at = 0
         for place in self._grid_spans(group, span):
-            held = self._reader.held(self.entry, stored, place)
+            held = self._reader.held(self.entry, stored, place, segments=False, inbox=False)
             found = files.read_stamps(stored, held.blocks, place)
             if found is None:
                 return None
@@ -239,7 +240,7 @@ class StoredOriginal(StoredRecording):
         return self.entry.source_sha256 or ""
 
     def blobs(self) -> Iterator[tuple[str, Iterable[bytes]]]:
-        """Yield what of the file is no sample; ``identity`` opened, if it is there.
+        """Yield what of the file is no sample; what is sealed is opened.
 
         Raises
         ------
@@ -254,8 +255,8 @@ class StoredOriginal(StoredRecording):
         Parameters
         ----------
         with_names
-            Whether the two fields of the header that name people are as they were; otherwise, and
-            where they were not kept, they name nobody.
+            Whether the two fields of the header that name people, and annotations that do, are as
+            they were; otherwise, and where they were not kept, they name nobody.
 
         Raises
         ------
@@ -266,7 +267,7 @@ class StoredOriginal(StoredRecording):
         return rebuild(
             contents["header"],
             contents.get("identity"),
-            contents.get("annotations"),
+            contents.get("annotations", contents.get(MASKED_ANNOTATIONS)),
             contents.get("tail"),
             self.read,
             [group.n_samples for group in self.recording.groups],

@@ -14,6 +14,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from storage import catalog_chunks
 from storage.catalog_rows import (
     BlockEntry,
     InboxChunk,
@@ -21,10 +22,11 @@ from storage.catalog_rows import (
     StoredGroup,
     StoredSegment,
 )
-from storage.compaction import Parts, overlay
+from storage.compaction import overlay
 from storage.errors import UsageError
 from storage.geometry import block_span, blocks_of
 from storage.kept import Kept
+from storage.parts import Parts
 from storage.spans import Span
 from storage.zarr_recordings import RecordingFiles
 
@@ -103,7 +105,8 @@ class WindowReader:
 
     def __init__(self, parts: Parts, kept: int = FACTS_KEPT) -> None:
         self._parts = parts
-        self._groups: Kept[UUID, tuple[StoredGroup, ...]] = Kept(kept)
+        # What was kept of a live recording may lack groups that it was sealed with.
+        self._groups: Kept[tuple[UUID, bool], tuple[StoredGroup, ...]] = Kept(kept)
         self._sealed: Kept[UUID, tuple[HeldSpan, ...]] = Kept(kept)
         self._files: Kept[UUID, RecordingFiles] = Kept(kept)
 
@@ -115,11 +118,11 @@ class WindowReader:
         least
             So many are enough, and may come from memory.
         """
-        kept = self._groups.get(entry.uuid)
+        kept = self._groups.get((entry.uuid, entry.sealed))
         if kept is not None and (entry.sealed or 0 < least <= len(kept)):
             return kept
         found = self._parts.catalog.groups(entry)
-        self._groups.put(entry.uuid, found)
+        self._groups.put((entry.uuid, entry.sealed), found)
         return found
 
     def group(self, entry: RecordingEntry, number: int) -> StoredGroup:
@@ -151,28 +154,37 @@ class WindowReader:
             return self.held(entry, group).stop
         return self._parts.catalog.extent(group)
 
-    def held(self, entry: RecordingEntry, group: StoredGroup, span: Span | None = None) -> HeldSpan:
-        """Return what is held of a span, or of the whole group."""
+    def held(
+        self,
+        entry: RecordingEntry,
+        group: StoredGroup,
+        span: Span | None = None,
+        *,
+        segments: bool = True,
+        inbox: bool = True,
+    ) -> HeldSpan:
+        """Return what is held of a span, or of the whole group, all of it as of one moment.
+
+        Parameters
+        ----------
+        segments, inbox
+            Whether these are asked for; of a long live recording they are many.
+        """
         if entry.sealed:
             facts = self._sealed.get(entry.uuid)
             if facts is None:
                 facts = tuple(self._facts(each) for each in self.groups(entry))
                 self._sealed.put(entry.uuid, facts)
             return facts[group.number]
-        catalog = self._parts.catalog
-        whole = span is None
-        if span is None:
-            span = Span(0, catalog.extent(group))
-        holdings = catalog.holdings(group, span)
-        stop = holdings.segments[-1].stop if holdings.segments else 0
-        if stop < span.stop and not whole:
-            stop = catalog.extent(group)
-        return _held(
-            max(stop, 0),
-            holdings.segments,
-            {block.number: block for block in holdings.blocks},
-            holdings.inbox,
-        )
+        with self._parts.catalog.reading() as connection:
+            stop = catalog_chunks.extent(connection, group)
+            place = Span(0, stop) if span is None else span
+            return _held(
+                stop,
+                tuple(catalog_chunks.segments(connection, group, place)) if segments else (),
+                {one.number: one for one in catalog_chunks.blocks(connection, group, place)},
+                tuple(catalog_chunks.inbox(connection, group, place)) if inbox else (),
+            )
 
     def window(
         self,

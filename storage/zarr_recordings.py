@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from storage.catalog_rows import BlockEntry, StoredGroup
 from storage.density import density_block, density_shape
-from storage.durable import DurableFolder
+from storage.durable import DurableFolder, Replacing
 from storage.errors import CorruptRecording, DigestMismatch, NotFound
 from storage.geometry import block_span, blocks_of
 from storage.overview import BLOCK_LEVELS, WHOLE_LEVELS, pyramid
@@ -173,11 +173,20 @@ class RecordingFiles:
         Reads its shards.
     recording
         Whose files.
+    replacing
+        Asked with keys before files with another content are replaced; None: they never are.
     """
 
-    def __init__(self, folder: DurableFolder, reader: ShardReader, recording: UUID) -> None:
+    def __init__(
+        self,
+        folder: DurableFolder,
+        reader: ShardReader,
+        recording: UUID,
+        replacing: Replacing | None = None,
+    ) -> None:
         self._folder = folder
         self._reader = reader
+        self._replacing = replacing
         self._metadata: dict[str, bytes] = {}
         self.root = f"rec/{recording}"
 
@@ -189,9 +198,28 @@ class RecordingFiles:
         """Return what to call a file in an error."""
         return f"{self._folder.url}/{self.root}/{key}"
 
+    def get(self, key: str) -> bytes:
+        """Return a file's content."""
+        return self._folder.read(self.name(key))
+
+    def has(self, key: str) -> bool:
+        """Return whether there is such a file."""
+        return self._folder.size(self.name(key)) is not None
+
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Write files for good."""
-        self._folder.put({self.name(key): content for key, content in files.items()})
+        """Write files for good.
+
+        Raises
+        ------
+        Busy
+            If another worker has taken the recording over.
+        """
+        named = {self.name(key): content for key, content in files.items()}
+        self._folder.put(named, self._may_replace if self._replacing else None)
+
+    def _may_replace(self, names: Sequence[str]) -> None:
+        assert self._replacing is not None
+        self._replacing([name.removeprefix(f"{self.root}/") for name in names])
 
     def put_metadata(self, files: Mapping[str, bytes]) -> None:
         """Write metadata, but for what was written from here before."""

@@ -69,24 +69,28 @@ def describe_recording(recording: str, patient: str | None) -> DescribedRecordin
 def _listed(summary: RecordingSummary) -> ListedRecording:
     entry = summary.entry
     state = "sealed" if entry.sealed else "live" if entry.finished else "unfinished"
-    start = None
-    if entry.start_us is not None:
-        start = (
-            datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=entry.start_us)
-        ).isoformat()
     return ListedRecording(
         patient_id=entry.patient,
         recording_id=entry.name,
         uuid=str(entry.uuid),
         kind=entry.kind,
         state=state,
-        start_time=start,
+        start_time=_start_time(entry.start_us),
         duration_sec=summary.duration_sec,
         channel_count=len(summary.channels),
         channels=summary.channels,
         rates_hz=summary.rates_hz,
         size_bytes=summary.size_bytes,
     )
+
+
+def _start_time(start_us: int | None) -> str | None:
+    if start_us is None:
+        return None
+    try:
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=start_us)).isoformat()
+    except OverflowError:  # no calendar has it
+        return None
 
 
 def _group(store: RecordingStore, entry: RecordingEntry, group: StoredGroup) -> DescribedGroup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from storage.audit import AuditEvent
 from storage.catalog import RecordingEntry
 from storage.errors import AlreadyExists, DigestMismatch, UsageError
 from storage.excerpt import Excerpt
-from storage.folders import open_folder
 from storage.protocols import RecordingSink, RecordingSource
 from storage.recording_store import RecordingStore
 from tasks.requests import ExportRequest
@@ -107,16 +107,32 @@ def _check_suffix(request: ExportRequest) -> None:
 
 
 def _write_original(store: RecordingStore, entry: RecordingEntry, output: str) -> tuple[str, ...]:
-    content = store.original(entry)
-    folder, _, name = output.rpartition("/")
-    place = open_folder(folder or "/")
-    if place.size(name) is not None:
+    if output.startswith("s3://"):
+        raise UsageError(f"{output}: the very file is written to a local path; copy it there")
+    path = Path(output)
+    if path.exists():
         raise AlreadyExists(f"{output}: is there already; choose another name, or remove it")
+    content = store.original(entry)
     whole = any(blob.name == "identity" for blob in store.catalog.blobs(entry))
-    place.write(name, _proven(content, entry) if whole else content)
+    _put(path, _proven(content, entry) if whole else content)
     if whole:
         return ()
     return ("who it is of was dropped when it came in: the header names nobody",)
+
+
+def _put(path: Path, content: Iterator[bytes]) -> None:
+    """Write a file aside, piece by piece, then let it appear."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        with open(aside, "wb") as file:
+            for piece in content:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _proven(content: Iterator[bytes], entry: RecordingEntry) -> Iterator[bytes]:

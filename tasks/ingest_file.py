@@ -11,6 +11,7 @@ from storage.byte_files import open_bytes
 from storage.catalog import RecordingEntry
 from storage.chunk_files import Advance, silent
 from storage.errors import AlreadyExists, NotFound, RanvierError, UnsupportedRecording
+from storage.identity_keys import key_of
 from storage.naming import name_recording
 from storage.protocols import RecordingSource, has_original
 from storage.recording import Annotation, Recording
@@ -60,17 +61,25 @@ def _take_in(
     advance: Advance,
 ) -> IngestResult:
     recording = source.recording
-    names = name_recording(source, found.url, settings.identity_path)
+    sha256 = None if has_original(source) else _sha256(found.url)
+    names = name_recording(
+        source,
+        found.url,
+        lambda: key_of(store.catalog, settings.identity_path),
+        request.patient,
+        request.recording_id,
+        sha256,
+    )
     samples = sum(group.n_samples * len(group.channels) for group in recording.groups)
     sink = store.sink(
-        patient=request.patient or names.patient,
-        name=request.recording_id or names.recording,
+        patient=names.patient,
+        name=names.recording,
         kind=kind_of(found.url),
         codec=request.codec,
         drop_identity=request.drop_identity,
         actor=ACTOR,
         progress=_in_bytes(advance, found.bytes, samples),
-        source_sha256=None if has_original(source) else _sha256(found.url),
+        source_sha256=sha256,
     )
     taken = sink.store(source)
     if taken.entry is None:

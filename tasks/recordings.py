@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from storage.catalog_check import NONSENSE
 from storage.chunk_files import Advance, silent
+from storage.errors import CorruptRecording
 from tasks.callers import Caller, unheard
 from tasks.requests import RecordingRequest
 from tasks.results import CheckedRecording, SealedRecording
@@ -14,15 +16,25 @@ from tasks.stores import store_by_environment
 
 @dataclass(frozen=True, slots=True)
 class RecordingRef:
-    """Which recording of the store is meant."""
+    """Which recording of the store is meant.
+
+    Parameters
+    ----------
+    problems
+        What is known to be wrong with it before anything of it is read.
+    lost
+        Whether its row is missing or unreadable, so that nothing of it can be read at all.
+    """
 
     uuid: str
     recording_id: str
     patient_id: str
+    problems: tuple[str, ...] = ()
+    lost: bool = False
 
 
 def find_recordings(request: RecordingRequest) -> tuple[RecordingRef, ...]:
-    """Return the recordings that a request means.
+    """Return the recordings that a request means; of all, those that are missing as well.
 
     Raises
     ------
@@ -31,22 +43,44 @@ def find_recordings(request: RecordingRequest) -> tuple[RecordingRef, ...]:
     """
     with store_by_environment() as store:
         if request.recordings:
-            found = [store.catalog.find(name, request.patient) for name in request.recordings]
-        else:
-            found = store.catalog.recordings(request.patient)
-        return tuple(RecordingRef(str(one.uuid), one.name, one.patient) for one in found)
+            try:
+                named = [store.catalog.find(name, request.patient) for name in request.recordings]
+            except NONSENSE as error:
+                raise CorruptRecording(
+                    f"a row of the catalogue cannot be read ({error}); verify all recordings to "
+                    "see which"
+                ) from error
+            return tuple(RecordingRef(str(one.uuid), one.name, one.patient) for one in named)
+        return tuple(
+            RecordingRef(one.uuid, one.name, one.patient, one.problems, one.entry is None)
+            for one in store.survey(request.patient)
+        )
 
 
 def check_recording(ref: RecordingRef, advance: Advance = silent) -> CheckedRecording:
     """Recompute everything of a recording from its samples, and say what does not hold."""
+    if ref.lost:
+        advance(1)
+        return CheckedRecording(
+            recording_id=ref.recording_id,
+            patient_id=ref.patient_id,
+            uuid=ref.uuid,
+            problems=ref.problems,
+        )
     with store_by_environment() as store:
         report = store.verify(store.catalog.find(ref.uuid))
     advance(1)
+    notes = [f"{name}: being written, or left by a worker that died" for name in report.unknown]
+    if report.vouched < report.rows and not report.problems:
+        notes.append(
+            f"rows after {report.vouched} of its chain are vouched for by the catalogue alone"
+        )
     return CheckedRecording(
         recording_id=ref.recording_id,
         patient_id=ref.patient_id,
         uuid=ref.uuid,
-        problems=tuple(map(str, report.problems)),
+        problems=(*ref.problems, *map(str, report.problems)),
+        notes=tuple(notes),
         rows=report.rows,
         chunks=report.chunks,
         samples=report.samples,

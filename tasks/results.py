@@ -115,6 +115,8 @@ class CheckedRecording:
     ----------
     problems
         One line each; the first names the first row of its chain that does not hold.
+    notes
+        What is no fault, and yet to be known; one line each.
     rows, chunks, samples
         Of its chain, that were recomputed; samples of all channels.
     """
@@ -123,9 +125,17 @@ class CheckedRecording:
     patient_id: str
     uuid: str
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     rows: int = 0
     chunks: int = 0
     samples: int = 0
+
+    @property
+    def title(self) -> str:
+        """What to call it: of a recording that is missing not all may be known."""
+        if self.recording_id:
+            return f"{self.recording_id} of {self.patient_id or 'an unknown patient'}"
+        return self.uuid or self.patient_id or "the store"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

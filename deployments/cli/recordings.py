@@ -154,7 +154,7 @@ def verify(
         print_json(
             {
                 "outcome": "failed" if failed else "verified",
-                "failed": [one.recording_id for one in failed],
+                "failed": [one.recording_id or one.title for one in failed],
                 "recordings": [asdict(one) for one in checked],
             }
         )
@@ -169,13 +169,15 @@ def verify(
 def _verify(request: RecordingRequest, as_json: bool, prefect: bool) -> Sequence[CheckedRecording]:
     def tell(one: CheckedRecording) -> None:
         for problem in one.problems:
-            print(f"ranvier: {one.recording_id} of {one.patient_id}: {problem}", file=sys.stderr)
+            print(f"ranvier: {one.title}: {problem}", file=sys.stderr)
         if not one.problems and not as_json:
             print(
-                f"verified: {one.recording_id} of {one.patient_id}: {one.rows:,} rows of the "
-                f"chain, {one.chunks:,} chunks, {one.samples:,} samples",
+                f"verified: {one.title}: {one.rows:,} rows of the chain, {one.chunks:,} chunks, "
+                f"{one.samples:,} samples",
                 flush=True,
             )
+            for note in one.notes:
+                print(f"  note: {note}", flush=True)
 
     if _through_prefect(prefect):
         from flows.verify_recording import run_flow

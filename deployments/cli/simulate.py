@@ -108,6 +108,7 @@ def wearable(
     from realtime.simulator.crowd import Crowd, run_crowd
     from realtime.simulator.faults import FaultRates
     from realtime.simulator.wearable import WearableOptions
+    from storage.identity import IdentityKey
     from storage.naming import name_recording
     from storage.settings import RecordsClient, records_settings
     from storage.sources import open_recording
@@ -119,13 +120,16 @@ def wearable(
         pace=_pace(interval, speed), form=form.value, patience_s=patience, seal=seal
     )
     with open_recording(place) as source:
-        names = name_recording(source, place, records_settings().identity_path)
+        key_path = records_settings().identity_path
+        names = name_recording(
+            source, place, lambda: IdentityKey.load_or_create(key_path), patient, recording_id
+        )
         total = sum(group.n_samples * len(group.channels) for group in source.recording.groups)
     crowd = Crowd(
         url=url,
         token=token.get_secret_value() if token is not None else None,
-        patient_id=patient or names.patient,
-        recording_id=recording_id or names.recording,
+        patient_id=names.patient,
+        recording_id=names.recording,
         devices=devices,
         rates=rates,
         seed=seed,

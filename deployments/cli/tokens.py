@@ -103,7 +103,7 @@ def revoke(
     name: Annotated[str, typer.Argument(help="Name of the token.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON result.")] = False,
 ) -> None:
-    """Revoke a token; it is refused from the next request on."""
+    """Revoke a token; it is refused within two seconds, and its connections are closed."""
     from deployments.cli.report import print_json
     from tasks.tokens import revoke_token
 

@@ -29,7 +29,7 @@ from storage.errors import NotAuthorized, NotFound
 from storage.tokens import SCOPES, check
 
 INGEST, READ, ANNOTATE, EXPORT, PHI, AUDIT, ADMIN = SCOPES
-REMEMBERED_S = 2.0  # a token that is revoked works for so long at most
+REMEMBERED_S = 1.0  # a token that is revoked works for so long at most
 MOST_REMEMBERED = 1024
 
 K = TypeVar("K")
@@ -229,19 +229,17 @@ def find(catalog: Catalog, caller: Caller, recording: str, patient: str | None) 
 
 
 def _of_his(catalog: Catalog, caller: Caller, recording: str, missing: NotFound) -> RecordingEntry:
-    ambiguous = Problem(
-        409, f"recording {recording!r}: several patients have one of that name; add patient_id"
-    )
-    if caller.patients is None:
-        raise ambiguous
-    found = []
-    for patient in sorted(caller.patients):
-        try:
-            found.append(catalog.find(recording, patient))
-        except NotFound:
-            continue
+    # What is still being taken in from a file is not there yet, and makes nothing ambiguous.
+    found = [
+        entry
+        for patient in ([None] if caller.patients is None else sorted(caller.patients))
+        for entry in catalog.recordings(patient)
+        if entry.name == recording
+    ]
     if len(found) > 1:
-        raise ambiguous
+        raise Problem(
+            409, f"recording {recording!r}: several patients have one of that name; add patient_id"
+        )
     if not found:
         raise missing
     return found[0]

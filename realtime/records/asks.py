@@ -13,6 +13,7 @@ from realtime.signal.filters import Filter, design
 from realtime.signal.montages import AS_RECORDED, Montage, derive
 from realtime.wire.fields import BadField, first_from
 from storage.catalog_rows import RecordingEntry, StoredGroup, StoredSegment
+from storage.errors import ChannelMismatch, UsageError
 from storage.recording_store import RecordingStore
 from storage.spans import Span
 
@@ -147,7 +148,11 @@ def _derived(
     # The group with the most channels is the EEG; what else there is has other rates.
     group = max(groups, key=lambda group: len(group.channels))
     members = tuple(n for n, channel in enumerate(group.channels) if channel.unit == "uV")
-    montage = derive(ask.montage, [group.channels[number].label for number in members])
+    try:
+        montage = derive(ask.montage, [group.channels[number].label for number in members])
+    except (UsageError, ChannelMismatch) as error:
+        reason = str(error).removeprefix("montage").removeprefix(":").strip()
+        raise BadField("montage", reason) from error
     rows = tuple(range(len(montage.labels)))
     if ask.channels:
         at = {label.lower(): row for row, label in enumerate(montage.labels)}
@@ -172,7 +177,11 @@ def _view(
     stop = store.stop(entry, group.number)
     first, last = first_from(ask.start, group.rate), first_from(ask.end, group.rate)
     span = Span(min(first, stop), min(last, stop))
-    filtering = design(float(group.rate), ask.hp, ask.lp, ask.notch)
+    try:
+        filtering = design(float(group.rate), ask.hp, ask.lp, ask.notch)
+    except UsageError as error:
+        field, _, reason = str(error).partition(": ")
+        raise BadField(field, reason) from error
     around = span
     if filtering is not None and span:
         around = Span(max(0, span.start - filtering.reach), min(stop, span.stop + filtering.reach))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from realtime.wire.fields import BadField
 
 MOST_CHUNKS = 4096
 COLUMNS = ("start_sample", "samples", "group", "shift_us")
+HEADER, COMPRESSION = 2, 3  # numbers of fields in the tables Message and RecordBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,10 @@ def batch_rows(body: bytes) -> list[BatchRow]:
     Raises
     ------
     BadField
-        If it is no such stream.
+        If it is no such stream, or packed: it could unpack to any size.
     """
     try:
+        _demand_plain(body)
         with pa.ipc.open_stream(body) as stream:
             names = stream.schema.names
             for name in COLUMNS[:2]:
@@ -49,12 +52,39 @@ def batch_rows(body: bytes) -> list[BatchRow]:
                     raise BadField("body", f"more than {MOST_CHUNKS} chunks; send several batches")
                 batch.validate(full=True)
                 rows.extend(_rows(batch, len(rows)))
-    except (pa.ArrowException, OSError) as error:
+    except (
+        *(pa.ArrowException, OSError, struct.error, MemoryError),
+        *(ValueError, TypeError, LookupError, ArithmeticError),
+    ) as error:
         reason = str(error).partition("\n")[0][:200]
         raise BadField("body", f"is no Arrow IPC stream of chunks ({reason})") from error
     if not rows:
         raise BadField("body", "holds no chunk")
     return rows
+
+
+def _demand_plain(body: bytes) -> None:
+    for message in pa.ipc.MessageReader.open_stream(body):
+        if message.type == "record batch":
+            metadata = message.metadata.to_pybytes()
+            (root,) = struct.unpack_from("<I", metadata)
+            header = _field(metadata, root, HEADER)
+            (forth,) = struct.unpack_from("<I", metadata, header)
+            if _field(metadata, header + forth, COMPRESSION):
+                raise BadField("body", "is compressed; send the Arrow stream without compression")
+        elif message.type != "schema":
+            raise BadField("body", f"holds a {message.type}; send plain columns only")
+
+
+def _field(metadata: bytes, table: int, number: int) -> int:
+    """Return where a field of a FlatBuffers table lies; 0 if it is absent."""
+    (back,) = struct.unpack_from("<i", metadata, table)
+    (size,) = struct.unpack_from("<H", metadata, table - back)
+    at = 4 + 2 * number
+    if at >= size:
+        return 0
+    (offset,) = struct.unpack_from("<H", metadata, table - back + at)
+    return table + int(offset) if offset else 0
 
 
 def _rows(batch: Any, before: int) -> Iterator[BatchRow]:

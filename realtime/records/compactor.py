@@ -87,9 +87,22 @@ class Compactor:
                 # Another process has it; what remains is for the next round.
                 self.note(entry)
                 continue
+            except RanvierError as error:
+                self._failed(entry)
+                log.error("compaction of %s failed, trying again: %s", entry.uuid, error)
+                continue
+            except Exception:
+                # Whatever it is, it must not keep the thread from the others.
+                self._failed(entry)
+                log.exception("compaction of %s failed, trying again", entry.uuid)
+                continue
             blocks += written
             self._blocks.inc(written)
         return blocks
+
+    def _failed(self, entry: RecordingEntry) -> None:
+        self.note(entry)
+        self._failures.inc()
 
     def _run(self) -> None:
         found = False

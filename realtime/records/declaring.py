@@ -14,6 +14,7 @@ from storage.geometry import choose_geometry
 from storage.scaling import Scaling
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 EDF_LABEL, EDF_NUMBER = 16, 8  # characters
 BOUNDS = ("physical_min", "physical_max", "digital_min", "digital_max")
 
@@ -44,6 +45,8 @@ def _start(text: str | None) -> int | None:
         raise BadField("start_time", f"expected ISO 8601, got {text!r}") from error
     if start.tzinfo is None:
         raise BadField("start_time", f"{text} lacks an offset from UTC such as Z or +01:00")
+    if not EARLIEST <= start < LATEST:
+        raise BadField("start_time", f"expected a time in the years 1900 to 2199, got {text}")
     return (start - EPOCH) // timedelta(microseconds=1)
 
 

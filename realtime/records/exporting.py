@@ -74,6 +74,11 @@ def exported(
                     stop_us = FAR_US if end_s is None else round(end_s * US)
                     source = Excerpt(source, round(start_s * US), stop_us)
                 made = _written(source, folder, _stem(entry), form)
+        except OverflowError as error:
+            raise UsageError(
+                f"recording {entry.name!r}: its times reach beyond what the file can hold "
+                f"({error}); export a shorter part with start and end, or format=csv"
+            ) from error
         finally:
             source.close()
         store.catalog.log(

@@ -11,12 +11,14 @@ from fastapi import APIRouter, Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from realtime.records.access import READ, Opened, opened
+from realtime.records.access import READ, Access, Opened, opened
 from realtime.records.page import seconds
 from storage.catalog_rows import RecordingEntry
+from storage.errors import NotAuthorized
 from storage.recording_store import RecordingStore
 
 LOOK_S = 1.0  # for what other processes append
+REVOKED = 1008  # of RFC 6455: a policy is violated
 SEND_S = 10.0  # a client that takes nothing for so long is let go
 
 router = APIRouter()
@@ -65,7 +67,8 @@ def state_of(store: RecordingStore, entry: RecordingEntry) -> tuple[float, bool]
 async def follow(socket: WebSocket, found: Annotated[Opened, Depends(opened(READ))]) -> None:
     """Send ``{"type": "appended", "end": seconds}`` now and whenever the recording grows.
 
-    ``{"type": "sealed", "end": seconds}`` is the last message.
+    ``{"type": "sealed", "end": seconds}`` is the last message. The connection is closed with 1008
+    when its token does not open the recording any more.
     """
     parts = socket.app.state.parts
     followers: Followers = parts.followers
@@ -92,7 +95,11 @@ async def _tell(
     listening: asyncio.Task[None],
 ) -> None:
     told: float | None = None
+    access: Access = socket.app.state.parts.access
     while not listening.done():
+        if not await _still_open(access, socket, entry):
+            await socket.close(REVOKED, "the token does not open this recording any more")
+            return
         grown.clear()
         end, sealed = await run_in_threadpool(state_of, store, entry)
         if end != told or sealed:
@@ -107,6 +114,14 @@ async def _tell(
             )
         finally:
             waiting.cancel()
+
+
+async def _still_open(access: Access, socket: WebSocket, entry: RecordingEntry) -> bool:
+    try:
+        caller = await access.caller(socket)
+    except NotAuthorized:
+        return False
+    return caller.may(READ) and caller.sees(entry.patient)
 
 
 async def _send(socket: WebSocket, message: dict[str, Any]) -> None:

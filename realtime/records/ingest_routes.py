@@ -32,7 +32,7 @@ from realtime.wire.records import (
     Receipt,
     RecordingDetail,
 )
-from storage.errors import NotFound, RanvierError
+from storage.errors import NotFound, RanvierError, UsageError
 from storage.ingest import Answer, NewChunk
 from storage.ingest import Receipt as StoredReceipt
 
@@ -63,13 +63,16 @@ async def ingest(request: Request, caller: CallerOf, parts: PartsOf) -> Response
     the same receipt; other samples for a span that is stored are refused with 409.
     """
     caller.demand(INGEST)
+    kind = _kind(request)
+    if kind not in {"", JSON}:
+        raise Problem(415, f"Content-Type {kind[:80]}: expected {JSON}")
     posted = parse_chunk(await request.body())
     if not caller.sees(posted.header.patient_id):
         raise NotFound(f"patient {posted.header.patient_id!r}: there is none")
     chunk = await parts.intake.place(posted, caller.name)
     (result,) = await _append(parts, [chunk])
     if isinstance(result, RanvierError):
-        raise result
+        raise _named(result, "start")
     body = receipt_body(chunk.entry, chunk.group, result)
     return _json(body, 200 if result.duplicate else 201)
 
@@ -88,10 +91,10 @@ async def declare(declared: DeclareRecording, caller: CallerOf, parts: PartsOf) 
     caller.demand(INGEST)
     if not caller.sees(declared.patient_id):
         raise NotFound(f"patient {declared.patient_id!r}: there is none")
-    new = new_recording(declared)
 
     def enter() -> RecordingDetail:
-        entry = parts.store.catalog.create(new, actor=caller.name)
+        new = new_recording(declared)
+        entry = parts.store.create(new, actor=caller.name)
         return detail(parts.store, entry)
 
     return await run_in_threadpool(enter)
@@ -146,7 +149,7 @@ async def chunks(
             raise BadField("X-Content-SHA256", f"the body that came has {digest}; send it again")
     takes_chunks(found.entry)
     known = await parts.intake.known(found.entry)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _kind(request)
     if kind == ARROW:
         return await _batch(body, found, known.inlets, gap, parts)
     if kind != RAW:
@@ -157,7 +160,7 @@ async def chunks(
     chunk = binary_chunk(found.entry, inlet, start_sample, body, found.caller.name, shift_us, gap)
     (result,) = await _append(parts, [chunk])
     if isinstance(result, RanvierError):
-        raise result
+        raise _named(result, "start_sample")
     answer = receipt_body(found.entry, inlet.group, result)
     return _json(answer, 200 if result.duplicate else 201)
 
@@ -165,7 +168,7 @@ async def chunks(
 async def _batch(
     body: bytes, found: Opened, inlets: Sequence[Inlet], gap: bool, parts: Parts
 ) -> Response:
-    rows = batch_rows(body)
+    rows = await run_in_threadpool(batch_rows, body)
     answers: list[dict[str, Any] | None] = []
     good: list[NewChunk] = []
     for row in rows:
@@ -188,13 +191,24 @@ async def _batch(
         if answer is None:
             chunk, result = next(results)
             if isinstance(result, RanvierError):
-                answer = refusal_body(result)  # noqa: PLW2901
+                answer = refusal_body(_named(result, "start_sample"))  # noqa: PLW2901
             else:
                 answer = receipt_body(found.entry, chunk.group, result)  # noqa: PLW2901
         statuses.add(answer["status"])
         receipts.append(answer)
     status = 207 if "refused" in statuses else 201 if "stored" in statuses else 200
     return _json({"receipts": receipts}, status)
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _named(error: RanvierError, field: str) -> RanvierError:
+    """Return the refusal of a hole as one of a field; any other as it is."""
+    if isinstance(error, UsageError) and ": a hole of " in str(error):
+        return BadField(field, str(error))
+    return error
 
 
 def _inlet(inlets: Sequence[Inlet], group: int) -> Inlet:

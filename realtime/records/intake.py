@@ -34,6 +34,8 @@ HOLE_S = 24 * 3600
 RATE_SLACK_S = Fraction(2, 1_000_000)
 MOST_KNOWN = 4096
 FARTHEST = 2**53  # beyond, a place on the grid is no exact double
+FARTHEST_S = 10**9  # the same as of a chunk in JSON
+MOST_SHIFT_US = FARTHEST_S * 1_000_000
 
 
 @dataclass(slots=True)
@@ -145,7 +147,7 @@ class Intake:
         except NotFound:
             new = NewRecording(patient=patient, name=name, kind=LIVE, groups=(_opened(posted),))
             try:
-                entry = self._store.catalog.create(new, actor=source)
+                entry = self._store.create(new, actor=source)
             except AlreadyExists:
                 # Another process opened it meanwhile, with other channels.
                 entry = self._store.catalog.find(name, patient)
@@ -194,6 +196,7 @@ def _placed(posted: PostedChunk, entry: RecordingEntry, inlet: Inlet, source: st
     start = grid_index(posted.start_s, group.rate)
     if start + n_samples > FARTHEST:
         raise BadField("start", f"place {start} of the grid is beyond {FARTHEST}, the last one")
+    _not_too_long(group, n_samples, "samples")
     stored = inlet.calibration.stored(posted.samples.T, posted.header.unit)
     return NewChunk(
         entry=entry,
@@ -294,6 +297,16 @@ def binary_chunk(
         If its length does not fit the channels, or a value is no number.
     """
     group = inlet.group
+    if start > FARTHEST_S * group.rate or start >= FARTHEST:
+        raise BadField(
+            "start_sample", f"expected a place within {FARTHEST_S} s of the start, got {start}"
+        )
+    if abs(shift_us) > MOST_SHIFT_US:
+        raise BadField(
+            "shift_us",
+            f"expected at most {MOST_SHIFT_US} either way, got {shift_us}; check the time of the "
+            f"chunk",
+        )
     per_sample = len(group.channels) * group.dtype.itemsize
     if not body or len(body) % per_sample:
         raise BadField(
@@ -301,6 +314,7 @@ def binary_chunk(
             f"{len(body)} bytes; expected a multiple of {per_sample}: {len(group.channels)} "
             f"channels of {group.dtype.name}, channel after channel",
         )
+    _not_too_long(group, len(body) // per_sample, "body")
     if group.dtype.kind == "f":
         values: NDArray[np.floating] = np.frombuffer(body, inlet.calibration.dtype)
         if not np.isfinite(values).all():
@@ -315,3 +329,11 @@ def binary_chunk(
         shift_us=shift_us,
         allow_hole=allow_hole,
     )
+
+
+def _not_too_long(group: StoredGroup, n_samples: int, field: str) -> None:
+    if n_samples > group.block_samples:
+        raise BadField(
+            field,
+            f"{n_samples} samples of each channel; send at most {group.block_samples} at once",
+        )

@@ -80,7 +80,10 @@ def _group(store: RecordingStore, entry: RecordingEntry, group: StoredGroup) -> 
 
 
 def start_time(entry: RecordingEntry) -> str | None:
-    """Return when a recording began, in ISO 8601, if anybody knows."""
+    """Return when a recording began, in ISO 8601, if anybody knows and a calendar has it."""
     if entry.start_us is None:
         return None
-    return (EPOCH + timedelta(microseconds=entry.start_us)).isoformat()
+    try:
+        return (EPOCH + timedelta(microseconds=entry.start_us)).isoformat()
+    except OverflowError:
+        return None

@@ -19,6 +19,7 @@ from storage import errors
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+UNREADABLE = "There was an error parsing the body"  # as FastAPI says it
 
 log = logging.getLogger(__name__)
 
@@ -145,8 +146,10 @@ def validation_problem(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the body for parameters or fields that FastAPI refused."""
     wrong = [
         {
-            # The first part says query, path, header or body.
-            "field": place(item["loc"][1:] or item["loc"]),
+            # The first part says query, path, header or body. Of no JSON, the next says where.
+            "field": "body"
+            if item.get("type") == "json_invalid"
+            else place(item["loc"][1:] or item["loc"]),
             "in": str(item["loc"][0]),
             "message": str(item["msg"]),
         }
@@ -178,6 +181,9 @@ def install(app: FastAPI, further: Mapping[type[errors.RanvierError], int] = STA
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         detail = str(error.detail)
+        if error.status_code == 400 and detail == UNREADABLE:
+            said = "is no JSON; send UTF-8 text that is not nested deeply"
+            return answer(problem_of(BadField("body", said), further))
         if error.status_code in {404, 405}:
             detail = f"{request.method} {request.url.path}: {detail.lower()}"
         return answer(body(error.status_code, detail), error.headers)

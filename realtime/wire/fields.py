@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -14,6 +15,9 @@ from storage.errors import UsageError
 TOLERANCE_S = Fraction(1, 1_000_000_000)
 SLOWEST_HZ, FASTEST_HZ = Fraction(1, 1_000_000), 10_000_000
 MOST_DENOMINATOR = 10**9
+# Of text, whose exponent or length could make the reading of it endless.
+RATE = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?(/[0-9]{1,12})?")
+MOST_SHOWN = 40  # characters
 
 
 class BadField(UsageError):
@@ -98,12 +102,20 @@ def read_rate(value: float | str, field: str) -> Fraction:
         If it is none, or not between 1e-6 and 1e7 Hz.
     """
     try:
-        rate = Fraction(value) if isinstance(value, str) else exact(value)
+        rate = _ratio(value) if isinstance(value, str) else exact(value)
     except (ValueError, ZeroDivisionError) as error:
-        raise BadField(field, f"expected a number or a ratio such as 2997/10, got {value!r}") from (
+        shown = value[:MOST_SHOWN] if isinstance(value, str) else value
+        raise BadField(field, f"expected a number or a ratio such as 2997/10, got {shown!r}") from (
             error
         )
     return _plausible(rate, field, str(value))
+
+
+def _ratio(text: str) -> Fraction:
+    if not RATE.fullmatch(text):
+        raise ValueError(text[:MOST_SHOWN])
+    above, _, below = text.partition("/")
+    return Fraction(above) / Fraction(below or 1)
 
 
 def _plausible(rate: Fraction, field: str, found: str) -> Fraction:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _no_folder(name: str) -> str:
+    if name in {".", ".."}:
+        raise ValueError("expected a name, got one of a folder; choose anything but . and ..")
+    return name
+
 
 Identifier = Annotated[
     str,
@@ -12,8 +19,9 @@ Identifier = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^[^\x00-\x1f\x7f/\\]+$",
-        description="Kept as given; no slash, backslash or control character.",
+        description="Kept as given; no slash, backslash or control character, not . or ..",
     ),
+    AfterValidator(_no_folder),
 ]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(strict=True, allow_inf_nan=False)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CLIENTS = 8
 PER_BATCH = 16
-BATCHES = 40
+MOST_BATCHES = 40
 ARROW = "application/vnd.apache.arrow.stream"
 RAW = "application/octet-stream"
 QUERY: dict[str, dict[str, str]] = {
@@ -94,14 +94,17 @@ INGEST: dict[str, Callable[[Client, str, str, Sequence[Second]], Call]] = {
 }
 
 
-def batches(service: dict[str, Any], patient: str, seconds: Sequence[Second]) -> dict[str, Any]:
+def batches(
+    service: dict[str, Any], patient: str, seconds: Sequence[Second], calls: int
+) -> dict[str, Any]:
     """Post batches from several clients at once, each for a recording of its own."""
+    each = min(MOST_BATCHES, calls)
     prepared = []
     for number in range(CLIENTS):
         recording = f"batch-{number}"
         with closing(Client(service["url"])) as client:
             declare(client, patient, recording)
-        bodies = [_batch(seconds, first) for first in range(0, BATCHES * PER_BATCH, PER_BATCH)]
+        bodies = [_batch(seconds, first) for first in range(0, each * PER_BATCH, PER_BATCH)]
         prepared.append((f"/recordings/{recording}/chunks?patient_id={patient}", bodies))
     ready = threading.Barrier(CLIENTS + 1)
     failed: list[BaseException] = []
@@ -130,7 +133,7 @@ def batches(service: dict[str, Any], patient: str, seconds: Sequence[Second]) ->
     return {
         "clients": CLIENTS,
         "per_batch": PER_BATCH,
-        "chunks_per_s": CLIENTS * BATCHES * PER_BATCH / wall_s,
+        "chunks_per_s": CLIENTS * each * PER_BATCH / wall_s,
         "bytes": len(prepared[0][1][0]),
     }
 

@@ -1,7 +1,7 @@
-"""The measurements of the record store beside its peers, each job in a process of its own.
+"""The measurements of the record store beside its peers, in processes of their own.
 
-``python -m tests.baselines.records_jobs JOB PLAN.json`` prints what it measured as JSON. The plan
-says where everything is and how often to call; see ``Plan``. Whoever is compared takes turns.
+``python -m tests.baselines.records_jobs PLAN.json JOB...`` prints what was measured as JSON. The
+plan says where everything is and how often to call; see ``Plan``. Whoever is compared takes turns.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ JOBS: dict[str, Callable[[Plan], Answer]] = {
 
 
 def main() -> None:
-    """Do a job."""
-    plan = Plan(**json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))
-    print(json.dumps(JOBS[sys.argv[1]](plan)))
+    """Do some jobs."""
+    plan = Plan(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    print(json.dumps({job: JOBS[job](plan) for job in sys.argv[2:]}))
 
 
 if __name__ == "__main__":

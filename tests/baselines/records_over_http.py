@@ -136,7 +136,7 @@ def connecting(clients: Sequence[Client]) -> Callable[[], None]:
 
 def batches(plan: Plan) -> Answer:
     """Post batches from eight devices at once; return the chunks per second."""
-    return our_forms.batches(plan.ours, plan.patient, list(seconds_of(plan.night, 60)))
+    return our_forms.batches(plan.ours, plan.patient, list(seconds_of(plan.night, 60)), plan.calls)
 
 
 def full_file(plan: Plan) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sqlite3
 from fractions import Fraction
 from pathlib import Path
@@ -172,6 +173,50 @@ def test_a_flipped_byte_and_a_changed_row_are_named(ward: Path, tmp_path: Path) 
     assert again.code == 1
     assert again.json["failed"] == [GAPPED]
     assert "audit row" in again.json["recordings"][0]["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("DELETE FROM seal", "sealed in one place and not in the other"),
+        ("DELETE FROM patient", "its patient (row 1) is missing"),
+        ("UPDATE recording SET created_at = 'x'", "its row of the catalogue cannot be read"),
+        ("DELETE FROM recording", "a.edf of ward3: audit: "),
+        ("UPDATE rate_group SET rate_denominator = 0", "a.edf of ward3: "),
+    ],
+)
+def test_recordings_that_are_missing_are_named(
+    home: Path, tmp_path: Path, change: str, says: str
+) -> None:
+    copy = tmp_path / "home"
+    shutil.copytree(home, copy)
+    with sqlite3.connect(copy / "catalog.db") as database:
+        triggers = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        for (name,) in triggers.fetchall():
+            database.execute(f'DROP TRIGGER "{name}"')
+        database.execute(change)
+    database.close()
+    told = recordings(copy, "verify", "--all")
+    assert told.code == 1
+    assert "0 of 3 recordings hold" in told.err or "0 of 4" in told.err
+    assert says in told.err
+    assert "Traceback" not in told.err
+
+
+def test_added_files_are_named(home: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "home"
+    shutil.copytree(home, copy)
+    inside = next((copy / "store" / "rec").iterdir()) / "g0" / "added"
+    inside.write_bytes(b"x")
+    stray = copy / "store" / "rec" / "11111111-1111-1111-1111-111111111111"
+    stray.mkdir()
+    (stray / "zarr.json").write_bytes(b"{}")
+    told = recordings(copy, "verify", "--all", "--json")
+    assert told.code == 1
+    assert f"{inside}: nothing speaks of this file" in told.err
+    assert f"ranvier: {stray.name}: " in told.err
+    assert len(told.json["recordings"]) == 4
+    assert len(told.json["failed"]) == 2
 
 
 def test_a_live_recording_is_sealed_once(live: Path) -> None:

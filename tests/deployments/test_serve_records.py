@@ -46,7 +46,12 @@ def test_what_was_ingested_is_served(home: Path, tmp_path: Path) -> None:
     with served("records", log=tmp_path / "log", env=env) as service:
         (one,) = httpx.get(f"{service.url}/recordings").json()
         assert (one["recording_id"], one["duration_sec"], one["state"]) == ("a.edf", 10.0, "sealed")
-        asked: dict[str, str | int] = {"patient_id": "ward3", "recording_id": "a.edf", "start": 9, "end": 10}
+        asked: dict[str, str | int] = {
+            "patient_id": "ward3",
+            "recording_id": "a.edf",
+            "start": 9,
+            "end": 10,
+        }
         window = httpx.get(f"{service.url}/eeg", params=asked).json()
         assert list(window) == ["EEG 0", "EEG 1"]
         assert window["EEG 0"][0] == {"timestamp": 9.0, "value": pytest.approx(230.4)}

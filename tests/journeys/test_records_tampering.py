@@ -10,6 +10,7 @@ import random
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 from sqlalchemy import (
     Engine,
+    Integer,
     Row,
     Table,
     create_engine,
@@ -42,7 +44,7 @@ SOAK = bool(os.environ.get("RANVIER_SOAK"))
 CASES = 10**9 if SOAK else 25
 LONG = pytest.mark.timeout(3600 if SOAK else 300)
 # Who may enter, who works just now, and what was computed from recordings: no part of a proof.
-APART = ("token", "token_revocation", "lease", "computed")
+APART = ("token", "token_revocation", "catalog_event", "lease", "computed")
 PROVEN = tuple(table for table in metadata.sorted_tables if table.name not in APART)
 FILES = (
     "chbmit/chb01_03_clip.edf",
@@ -151,7 +153,8 @@ def test_a_file_that_is_not_as_it_was_is_named(home: Path, verify: Callable[[], 
     )
     rng = seeded()
     names = names_by_uuid(home)
-    files = sorted(place for place in (home / "store").rglob("*") if place.is_file())
+    with opened(home) as store:
+        files = sorted(home / "store" / name for name in store.folder.names())
     assert len(files) > 100
     cases = [(place, damage) for place in files for damage in DAMAGES]
     missed = []
@@ -237,8 +240,14 @@ def other(value: Any) -> Any:
 
 def for_nothing(table: Table, column: str) -> Any:
     """Return a value for a column that holds none."""
-    kind = table.c[column].type.python_type
-    return {int: 1, str: "x", float: 1.0, bool: True}[kind]
+    kind = table.c[column].type
+    return 1 if isinstance(getattr(kind, "impl_instance", kind), Integer) else "x"
+
+
+def meaning(table: Table) -> list[str]:
+    """Return the columns of a table that say anything: not numbers of rows that nobody refers to."""
+    referred = {key.column for each in metadata.sorted_tables for key in each.foreign_keys}
+    return [each.name for each in table.c if each.name != "id" or each in referred]
 
 
 def at(table: Table, row: Row[Any]) -> list[Any]:
@@ -275,7 +284,7 @@ def test_a_row_that_is_not_as_it_was_is_named(
     for table in PROVEN:
         rows = stored(engine, table)
         assert rows, f"no row in {table.name}"
-        for column in [*table.c.keys(), None]:
+        for column in [*meaning(table), None]:
             cases.extend(Case(table, row, column) for row in rng.sample(rows, min(3, len(rows))))
     # The last connection moves the log into the file as it is closed.
     engine.dispose()
@@ -293,7 +302,10 @@ def test_a_row_that_is_not_as_it_was_is_named(
                 )
             assert done.rowcount == 1
         engine.dispose()
+        print("case", case, file=sys.__stdout__, flush=True)
+        began = time.monotonic()
         told = verify()
+        print(f"{time.monotonic() - began:.1f} {case}: {told.code} {told.said[:300]}", file=sys.__stdout__)
         assert not (home / "catalog.db-wal").exists()
         shutil.copy(home / "untouched.db", home / "catalog.db")
         named = [line for line in told.said.splitlines() if any(each in line for each in everybody)]

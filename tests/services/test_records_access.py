@@ -6,16 +6,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
+from realtime.records.access import Caller, find
 from realtime.records.app import create_app
-from storage.catalog import Catalog
-from storage.errors import UsageError
+from realtime.runtime.problems import Problem
+from storage.catalog import AmbiguousRecording, Catalog
+from storage.errors import NotFound, UsageError
 from storage.recording_store import RecordingStore
 from storage.settings import records_settings
 from storage.tokens import SCOPES, issue, revoke
@@ -121,6 +124,44 @@ def test_a_revoked_token(guarded: RecordsServer, tokens: Tokens) -> None:
         assert client.get("/recordings").status_code == 200
         tokens.revoke_last()
         wait_for(lambda: client.get("/recordings").status_code == 401, 10)
+
+
+def test_a_revoked_token_follows_no_more(guarded: RecordsServer, tokens: Tokens) -> None:
+    headers = {"Authorization": f"Bearer {tokens.new()}"}
+    url = f"ws{guarded.url.removeprefix('http')}/recordings/{MINE}/follow"
+    with connect(url, additional_headers=headers) as socket:
+        socket.recv(timeout=10)
+        tokens.revoke_last()
+        with pytest.raises(ConnectionClosedError) as caught:
+            socket.recv(timeout=10)
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1008
+
+
+def test_what_is_not_finished_makes_no_name_ambiguous() -> None:
+    entries = [
+        SimpleNamespace(patient=patient, name="twice", finished=patient != "c")
+        for patient in ("a", "b", "c")
+    ]
+
+    class Shelf:
+        def find(self, name: str, patient: str | None = None) -> Any:
+            del name, patient
+            raise AmbiguousRecording("several")
+
+        def recordings(self, patient: str | None = None) -> list[Any]:
+            return [one for one in entries if one.finished and patient in {None, one.patient}]
+
+    def found(*patients: str) -> str:
+        caller = Caller("n", frozenset(SCOPES), frozenset(patients) if patients else None)
+        return find(cast(Catalog, Shelf()), caller, "twice", None).patient
+
+    assert found("b", "c") == "b"
+    with pytest.raises(NotFound):
+        found("c")
+    for patients in (("a", "b", "c"), ()):
+        with pytest.raises(Problem, match="several patients"):
+            found(*patients)
 
 
 @pytest.mark.parametrize(("method", "path", "scope", "sent"), BELOW)

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from tests.support.databases import catalog, database_url, postgres
+from tests.support.databases import (
+    catalog,
+    database_kind,
+    database_url,
+    postgres,
+    prepared_postgres,
+    prepared_sqlite,
+)
 from tests.support.stores import local_store, store
 
-__all__ = ["catalog", "database_url", "local_store", "postgres", "store"]
+__all__ = [
+    "catalog",
+    "database_kind",
+    "database_url",
+    "local_store",
+    "postgres",
+    "prepared_postgres",
+    "prepared_sqlite",
+    "store",
+]

@@ -17,14 +17,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
 from storage.audit import AuditEvent, canonical_bytes, check_chain
 from storage.catalog import Catalog, RecordingEntry, StoredGroup
-from storage.catalog_audit import append_events, head
+from storage.catalog_audit import append_events
 from storage.catalog_check import check_rows
-from storage.catalog_tables import seal
-from storage.database import utc_now
 from storage.errors import (
     Busy,
     ChunkConflict,
@@ -35,7 +33,7 @@ from storage.errors import (
 )
 from storage.ingest import Answer, Appender, NewChunk, Receipt
 from storage.ingest_commit import Commit
-from tests.support.catalogs import CHUNK, chunk, made, new_recording
+from tests.support.catalogs import CHUNK, chunk, enter_seal, made, new_recording
 from tests.support.killed_appends import kill_rounds
 from tests.support.postgres import PostgresServer
 
@@ -272,12 +270,7 @@ def test_a_sealed_recording_takes_nothing_more_and_still_knows_its_chunks(
     entry, group = recording
     (first,) = received(append(appender, chunk(entry, group, 0)))
     with catalog.writing() as connection:
-        sequence, last = head(connection, entry.id)
-        connection.execute(
-            insert(seal).values(
-                recording_id=entry.id, sequence=sequence, head=last, sealed_at=utc_now()
-            )
-        )
+        enter_seal(connection, entry)
     again, new, other = append(
         appender,
         chunk(entry, group, 0),
@@ -287,7 +280,7 @@ def test_a_sealed_recording_takes_nothing_more_and_still_knows_its_chunks(
     assert again == dataclasses.replace(first, duplicate=True)
     assert isinstance(new, RecordingSealed)
     assert isinstance(other, RecordingSealed)
-    assert len(catalog.audit(entry)) == 3
+    assert [row.event for row in catalog.audit(entry, after=2)] == ["chunk", "sealed"]
 
 
 def test_equal_chunks_at_the_same_moment_are_one_row(catalog: Catalog, recording: Made) -> None:
@@ -435,6 +428,53 @@ def test_closing_writes_what_waits_and_takes_nothing_more(
         appender.append([chunk(entry, group, 0)])
 
 
+def test_a_mistake_reaches_those_who_wait_and_nobody_else(
+    catalog: Catalog, recording: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, group = recording
+    run = Commit.run
+
+    def broken(self: Commit) -> list[Answer]:
+        if any(offer.chunk.start == CHUNK for offer in self._offers):
+            raise ZeroDivisionError("a mistake of ours")
+        return run(self)
+
+    monkeypatch.setattr(Commit, "run", broken)
+    with Appender(catalog, most_chunks=1) as appender:
+        bad, good = (appender.append([chunk(entry, group, n * CHUNK)]) for n in (1, 0))
+        with pytest.raises(StorageError, match=r"1 chunks could not be .*a mistake of ours"):
+            bad.result(60)
+        received(good.result(60))
+        received(append(appender, chunk(entry, group, 2 * CHUNK)))
+    assert [one.start for one in catalog.chunks(group)] == [0, 2 * CHUNK]
+    assert check_rows(catalog, entry).problems == []
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_passing_error_of_the_driver_is_tried_again(
+    catalog: Catalog, recording: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, group = recording
+    near = Commit._near
+    errors: list[sqlite3.Error] = []
+
+    def failing(self: Commit, places: Any) -> Any:
+        if len(errors) < 3:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+            errors.append(error)
+            raise error
+        return near(self, places)
+
+    monkeypatch.setattr(Commit, "_near", failing)
+    with Appender(catalog) as appender:
+        (answer,) = append(appender, chunk(entry, group, 0))
+        assert isinstance(answer, Busy)
+        assert "disk I/O error" in str(answer)
+        received(append(appender, chunk(entry, group, 0)))
+    assert len(errors) == 3
+
+
 def test_the_death_of_the_thread_reaches_all_who_wait(
     catalog: Catalog, recording: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,8 +482,11 @@ def test_the_death_of_the_thread_reaches_all_who_wait(
     ended: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", ended.append)
 
+    class Ended(BaseException):
+        """What ends a thread."""
+
     def broken(self: Commit) -> list[Answer]:
-        raise ZeroDivisionError("a mistake of ours")
+        raise Ended("the end")
 
     monkeypatch.setattr(Commit, "run", broken)
     appender = Appender(catalog, most_chunks=1)
@@ -451,12 +494,53 @@ def test_the_death_of_the_thread_reaches_all_who_wait(
         futures = [appender.append([chunk(entry, group, n * CHUNK)]) for n in range(5)]
         release.set()
     for future in futures:
-        with pytest.raises(StorageError, match="a mistake of ours"):
+        with pytest.raises(StorageError, match="the end"):
             future.result(60)
     with pytest.raises(StorageError, match="has ended"):
         appender.append([chunk(entry, group, 0)])
     appender.close()
-    assert [one.exc_type for one in ended] == [ZeroDivisionError]
+    assert [one.exc_type for one in ended] == [Ended]
+
+
+def test_a_recording_of_a_file_takes_no_chunks(catalog: Catalog, appender: Appender) -> None:
+    entry = catalog.create(new_recording(kind="edf"), "test")
+    (group,) = catalog.groups(entry)
+    (answer,) = append(appender, chunk(entry, group, 0))
+    assert isinstance(answer, UsageError)
+    assert "is being taken in from a file (edf)" in str(answer)
+    assert catalog.chunks(group) == []
+    with catalog.writing() as connection:
+        enter_seal(connection, entry)
+    (answer,) = append(appender, chunk(entry, group, 0))
+    assert isinstance(answer, RecordingSealed)
+
+
+@pytest.mark.parametrize(
+    ("most", "n_bytes"), [(3, 2**20), (100, 3 * CHUNK * 3 * 2), (100, 4 * CHUNK * 3 * 2 - 1)]
+)
+def test_so_many_refused_chunks_are_kept(
+    catalog: Catalog,
+    recording: Made,
+    appender: Appender,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    n_bytes: int,
+) -> None:
+    monkeypatch.setattr("storage.ingest_commit.MOST_REFUSED", most)
+    monkeypatch.setattr("storage.ingest_commit.MOST_REFUSED_BYTES", n_bytes)
+    entry, group = recording
+    received(append(appender, chunk(entry, group, 0)))
+    for seeds in ((1, 2), (3, 4, 5), (6,)):
+        answers = append(appender, *(chunk(entry, group, 0, seed=seed) for seed in seeds))
+        assert {type(one) for one in answers} == {ChunkConflict}
+    assert len(catalog.quarantined(entry)) == 3
+    rows = [row for row in catalog.audit(entry) if row.event == "conflict"]
+    assert [row.detail.get("kept", True) for row in rows] == [True] * 3 + [False] * 3
+    assert check_rows(catalog, entry).problems == []
+    other, other_group = made(catalog)
+    received(append(appender, chunk(other, other_group, 0)))
+    append(appender, chunk(other, other_group, 0, seed=1))
+    assert len(catalog.quarantined(other)) == 1
 
 
 def test_a_full_disk_is_said_and_survived(tmp_path: Any) -> None:

@@ -11,14 +11,14 @@ from sqlalchemy import Connection, insert
 
 from storage.audit import AuditEvent, digest_of
 from storage.catalog import Catalog, ComputedResult, RecordingEntry
-from storage.catalog_audit import append_events, head
+from storage.catalog_audit import append_events
 from storage.catalog_check import check_rows
-from storage.catalog_tables import blob, block, metadata, seal, segment
+from storage.catalog_tables import blob, metadata, segment
 from storage.database import utc_now
 from storage.ingest import Appender
 from storage.migrations.first_guards import KEYS
 from storage.recording import Annotation
-from tests.support.catalogs import CHUNK, chunk, made
+from tests.support.catalogs import CHUNK, chunk, enter_block, enter_seal, made
 
 
 @pytest.fixture
@@ -40,47 +40,17 @@ def full(catalog: Catalog) -> tuple[Catalog, RecordingEntry]:
         created_at=utc_now(),
     )
     catalog.add_result(entry, result)
-    now = utc_now()
     with catalog.writing() as connection:
-        shown = {"number": 0, "generation": 0, "through": 8, "key": "k", "bytes": 9}
-        connection.execute(
-            insert(block).values(
-                group_id=group.id, sha256="b", files={"f": "1"}, created_at=now, **shown
-            )
-        )
+        enter_block(connection, entry, group, 0, through=8)
         tail = {"name": "tail", "key": "t", "bytes": 4, "encrypted": False}
         connection.execute(insert(blob).values(recording_id=entry.id, sha256="t", **tail))
         stretches = [[0, 0, 6 * CHUNK, 3]]
         connection.execute(
             insert(segment).values(group_id=group.id, start=0, n_samples=6 * CHUNK, shift_us=3)
         )
-        append_events(
-            connection,
-            entry,
-            [
-                AuditEvent(
-                    event="block",
-                    source="me",
-                    group_number=0,
-                    start=0,
-                    num_samples=group.block_samples,
-                    checksum="b",
-                    detail=shown | {"files": {"f": "1"}},
-                ),
-                AuditEvent(event="blob", source="me", checksum="t", detail=tail),
-            ],
-            at=now,
-        )
-        sequence, last = head(connection, entry.id)
-        append_events(
-            connection,
-            entry,
-            [AuditEvent(event="sealed", source="me", checksum=digest_of(stretches))],
-            at=now,
-        )
-        connection.execute(
-            insert(seal).values(recording_id=entry.id, sequence=sequence, head=last, sealed_at=now)
-        )
+        event = AuditEvent(event="blob", source="me", checksum="t", detail=tail)
+        append_events(connection, entry, [event])
+        enter_seal(connection, entry, digest_of(stretches))
     return catalog, entry
 
 
@@ -109,6 +79,7 @@ CHANGES = [
     ("UPDATE channel SET factor = 7 WHERE group_id = 2 AND number = 1", "group 0 is not what"),
     ("UPDATE channel SET label = 'C' WHERE group_id = 2 AND number = 1", "group 0 is not what"),
     ("DELETE FROM channel WHERE group_id = 2 AND number = 2", "group 0 is not what"),
+    ("UPDATE channel SET number = 7 WHERE group_id = 2 AND number = 2", "are numbered [0, 1, 7]"),
     ("UPDATE chunk SET sha256 = 'x' WHERE start = 256", "chunk 0/256 is not what audit row 4"),
     ("UPDATE chunk SET shift_us = 0 WHERE start = 256", "chunk 0/256 is not what audit row 4"),
     ("UPDATE chunk SET n_samples = 9 WHERE start = 256", "chunk 0/256 is not what audit row 4"),
@@ -136,6 +107,10 @@ CHANGES = [
     ("UPDATE seal SET sealed_at = NEXT_DAY(sealed_at)", "is not what audit row 14 says"),
     ("UPDATE annotation SET created_at = NEXT_DAY(created_at)", "is not what audit row 10 says"),
     ("UPDATE computed SET result = '[0.6]'", "is not what audit row 11 says"),
+    ("UPDATE audit SET detail = '[]' WHERE recording_id = 2 AND sequence = 4", "audit row 4"),
+    ("UPDATE channel SET details = '[]' WHERE group_id = 2", "group 0 is not what"),
+    ("UPDATE recording SET notes = '7' WHERE id = 2", "a created row holds what nobody wrote"),
+    ("UPDATE rate_group SET rate_denominator = 0", "a group row holds what nobody wrote"),
     ("DELETE FROM computed", "of audit row 11 is missing"),
 ]
 
@@ -145,6 +120,32 @@ def test_a_change_is_found(full: tuple[Catalog, RecordingEntry], change: str, sa
     catalog, entry = full
     with _unguarded(catalog) as connection:
         assert connection.exec_driver_sql(_for(catalog, change)).rowcount > 0
+    report = check_rows(catalog, entry)
+    assert any(says in str(one) for one in report.problems), report.problems
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("UPDATE audit SET detail = '{' WHERE recording_id = 2 AND sequence = 4", "audit row 4"),
+        ("UPDATE audit SET start = 'x' WHERE recording_id = 2 AND sequence = 4", "audit row 4"),
+        ("UPDATE audit SET num_samples = 'x' WHERE sequence = 4", "audit row 4"),
+        ("UPDATE channel SET details = '{' WHERE group_id = 2", "group 0 is not what"),
+        ("UPDATE recording SET notes = '{' WHERE id = 2", "created row is not what audit row 1"),
+        ("UPDATE block SET created_at = 'x'", "a block row holds what nobody wrote"),
+        ("UPDATE chunk SET n_samples = 'x' WHERE start = 256", "chunk 0/256 is not what"),
+        ("UPDATE quarantine SET body = 'text'", "a conflict row holds what nobody wrote"),
+        ("UPDATE computed SET parameters = '{'", "a computed row holds what nobody wrote"),
+    ],
+)
+def test_nonsense_is_found(full: tuple[Catalog, RecordingEntry], change: str, says: str) -> None:
+    """A file of SQLite takes anything into any column."""
+    catalog, entry = full
+    with _unguarded(catalog) as connection:
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+        assert connection.exec_driver_sql(change).rowcount > 0
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints = OFF")
     report = check_rows(catalog, entry)
     assert any(says in str(one) for one in report.problems), report.problems
 

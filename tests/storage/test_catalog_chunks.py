@@ -6,17 +6,16 @@ import random
 import threading
 
 import pytest
-from sqlalchemy import Connection, Insert, delete, insert
+from sqlalchemy import Connection, delete, insert
 
 from storage import catalog_chunks
-from storage.catalog import Catalog, StoredGroup, StoredSegment
+from storage.catalog import Catalog, RecordingEntry, StoredGroup, StoredSegment
 from storage.catalog_chunks import merged
-from storage.catalog_tables import block, chunk_body, segment
-from storage.database import utc_now
+from storage.catalog_tables import chunk_body, segment
 from storage.errors import RanvierError
 from storage.ingest import Appender
 from storage.spans import Span
-from tests.support.catalogs import CHUNK, chunk, made
+from tests.support.catalogs import CHUNK, chunk, enter_block, enter_seal, made
 from tests.support.catalogs import chunk as new_chunk
 
 
@@ -89,10 +88,7 @@ def test_a_sealed_recording_tells_its_stretches_from_their_own_table(catalog: Ca
                 for start, n, shift in rows
             ],
         )
-        connection.exec_driver_sql(
-            "INSERT INTO seal (recording_id, sequence, head, sealed_at) "
-            f"VALUES ({entry.id}, 2, 'x', '2026-01-01 00:00:00.000000')"
-        )
+        enter_seal(connection, entry)
     assert catalog.segments(group) == [StoredSegment(*row) for row in rows]
     assert catalog.segments(group, Span(499, 502)) == [
         StoredSegment(499, 1, 0),
@@ -102,9 +98,9 @@ def test_a_sealed_recording_tells_its_stretches_from_their_own_table(catalog: Ca
 
 
 def test_the_highest_generation_of_a_block_counts(catalog: Catalog) -> None:
-    _, group = made(catalog)
+    entry, group = made(catalog)
     for number, generation in ((0, 0), (0, 2), (0, 1), (3, 0), (1, 0)):
-        _enter_block(catalog, group, number, generation)
+        _enter_block(catalog, entry, group, number, generation)
     found = catalog.blocks(group)
     assert [(one.number, one.generation) for one in found] == [(0, 2), (1, 0), (3, 0)]
     assert found[0].files == {"a/0/2": "f"}
@@ -142,7 +138,7 @@ def test_holdings_are_of_one_moment(catalog: Catalog) -> None:
     thread.start()
     for number in range(n_blocks):
         with catalog.writing() as connection:
-            connection.execute(_block(group, number, 0, through=10_000))
+            enter_block(connection, entry, group, number, through=10_000)
             connection.execute(
                 delete(chunk_body).where(
                     chunk_body.c.group_id == group.id,
@@ -157,25 +153,25 @@ def test_holdings_are_of_one_moment(catalog: Catalog) -> None:
 
 
 def test_reading_sees_one_state_and_writes_nothing(catalog: Catalog) -> None:
-    _, group = made(catalog)
+    entry, group = made(catalog)
     with catalog.reading() as connection:
         assert catalog_chunks.blocks(connection, group) == []
-        _enter_block(catalog, group, 0, 0)
+        _enter_block(catalog, entry, group, 0, 0)
         assert catalog_chunks.blocks(connection, group) == []
     assert len(catalog.blocks(group)) == 1
 
 
 def test_an_exception_takes_a_transaction_back(catalog: Catalog) -> None:
-    _, group = made(catalog)
+    entry, group = made(catalog)
     with pytest.raises(KeyError), catalog.writing() as connection:
-        _fail(connection, group)
+        _fail(connection, entry, group)
     assert catalog.blocks(group) == []
 
 
 def test_those_who_write_at_once_wait_for_each_other(catalog: Catalog) -> None:
-    _, group = made(catalog)
+    entry, group = made(catalog)
     threads = [
-        threading.Thread(target=_enter_block, args=(catalog, group, number, 0))
+        threading.Thread(target=_enter_block, args=(catalog, entry, group, number, 0))
         for number in range(20)
     ]
     for thread in threads:
@@ -185,25 +181,13 @@ def test_those_who_write_at_once_wait_for_each_other(catalog: Catalog) -> None:
     assert len(catalog.blocks(group)) == 20
 
 
-def _fail(connection: Connection, group: StoredGroup) -> None:
-    connection.execute(_block(group, 0, 0))
+def _fail(connection: Connection, entry: RecordingEntry, group: StoredGroup) -> None:
+    enter_block(connection, entry, group, 0)
     raise KeyError
 
 
-def _enter_block(catalog: Catalog, group: StoredGroup, number: int, generation: int) -> None:
+def _enter_block(
+    catalog: Catalog, entry: RecordingEntry, group: StoredGroup, number: int, generation: int
+) -> None:
     with catalog.writing() as connection:
-        connection.execute(_block(group, number, generation))
-
-
-def _block(group: StoredGroup, number: int, generation: int, through: int = 1) -> Insert:
-    return insert(block).values(
-        group_id=group.id,
-        number=number,
-        generation=generation,
-        through=through,
-        key=f"{number}/{generation}",
-        bytes=1,
-        sha256="f",
-        files={f"a/{number}/{generation}": "f"},
-        created_at=utc_now(),
-    )
+        enter_block(connection, entry, group, number, generation)

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.catalog import Catalog, ComputedResult, RecordingEntry, StoredGroup
 from storage.catalog_schema import REVISIONS, VERSION_TABLE, held_revision
-from storage.catalog_tables import block, chunk, metadata, seal
+from storage.catalog_tables import chunk, metadata
 from storage.database import Database, utc_now
 from storage.errors import Busy, StorageError, UsageError
 from storage.ingest import Appender
@@ -32,7 +32,7 @@ from storage.leases import lease
 from storage.migrations.first_guards import KEYS
 from storage.recording import Annotation
 from storage.tokens import issue, revoke
-from tests.support.catalogs import CHUNK, made
+from tests.support.catalogs import CHUNK, enter_block, enter_seal, made
 from tests.support.catalogs import chunk as new_chunk
 from tests.support.postgres import PostgresServer
 
@@ -176,6 +176,18 @@ def test_a_server_that_does_not_sync_is_refused() -> None:
         Catalog.open(server.new_database())
 
 
+def test_a_server_that_ceased_to_sync_is_refused() -> None:
+    with PostgresServer() as server:
+        url = server.new_database()
+        with Catalog.open(url) as catalog:
+            made(catalog)
+        server.stop()
+        server._settings = {"full_page_writes": "off"}
+        server.start()
+        with pytest.raises(StorageError, match=r"full_page_writes = off.*switch it on"):
+            Catalog.open(url)
+
+
 def test_every_connection_is_set_to_be_durable(catalog: Catalog) -> None:
     connections = [catalog.engine.connect() for _ in range(8)]
     for connection in connections:
@@ -263,8 +275,8 @@ def full(catalog: Catalog) -> Iterator[Catalog]:
     with catalog.writing() as connection:
         _enter(connection, "blob", recording_id=entry.id, name="tail", key="k", bytes=1)
         _enter(connection, "segment", group_id=other_group.id, start=0, n_samples=1, shift_us=0)
-        _enter_block(connection, group, 0, through=3)
-        _seal(connection, other)
+        enter_block(connection, entry, group, 0, through=3)
+        enter_seal(connection, other)
     with lease(catalog, entry, "test"):
         yield catalog
 
@@ -297,7 +309,7 @@ def test_no_row_is_changed_or_removed(full: Catalog, table: str) -> None:
 
 
 @pytest.mark.parametrize("table", sorted(KEYS))
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_replacing_is_refused_without_any_setting(full: Catalog, table: str) -> None:
     """By a program that opens the file without ``recursive_triggers``."""
     before = _rows(full, table)
@@ -319,7 +331,7 @@ def test_samples_go_only_when_blocks_hold_them(full: Catalog) -> None:
     assert _delete_body(full, group, 0)
     assert not _delete_body(full, group, CHUNK)
     with full.writing() as connection:
-        _enter_block(connection, group, 0, through=6, generation=1)
+        enter_block(connection, entry, group, 0, through=6, generation=1)
     assert all(_delete_body(full, group, n * CHUNK) for n in (1, 2, 3))
     assert not _delete_body(full, group, 4 * CHUNK)
     assert [one.start for one in full.inbox(group)] == [4 * CHUNK, 5 * CHUNK]
@@ -332,7 +344,7 @@ def test_samples_across_two_blocks_need_both(catalog: Catalog) -> None:
     for number in (0, 1):
         assert not _delete_body(catalog, group, 1000)
         with catalog.writing() as connection:
-            _enter_block(connection, group, number, through=3)
+            enter_block(connection, entry, group, number, through=3)
     assert _delete_body(catalog, group, 1000)
 
 
@@ -345,7 +357,7 @@ def test_the_database_itself_refuses_overlaps(catalog: Catalog, start: int, n_sa
         chunks = [new_chunk(entry, group, place) for place in (0, 512)]
         appender.append(chunks).result(60)
     with (
-        pytest.raises(IntegrityError, match="other samples are stored"),
+        pytest.raises(IntegrityError, match=r"other samples are stored|such a row is there"),
         catalog.engine.begin() as connection,
     ):
         _enter_chunk(connection, group, start, n_samples)
@@ -358,7 +370,7 @@ def test_the_database_itself_refuses_impossible_spans(
     catalog: Catalog, start: int, n_samples: int
 ) -> None:
     _, group = made(catalog)
-    with pytest.raises(IntegrityError, match="ck_chunk_span"), catalog.engine.begin() as connection:
+    with pytest.raises(IntegrityError, match="no such span"), catalog.engine.begin() as connection:
         _enter_chunk(connection, group, start, n_samples)
 
 
@@ -378,7 +390,7 @@ def test_the_database_itself_refuses_samples_of_a_sealed_recording(catalog: Cata
         appender.append([new_chunk(entry, group, 0)]).result(60)
     with catalog.writing() as connection:
         _enter_chunk(connection, group, 256, 256)
-        _seal(connection, entry)
+        enter_seal(connection, entry)
     attempts: list[tuple[str, dict[str, Any]]] = [
         ("chunk_body", {"group_id": group.id, "start": 256, "body": b""}),
         ("segment", {"group_id": group.id, "start": 0, "n_samples": 1, "shift_us": 0}),
@@ -395,7 +407,103 @@ def test_the_database_itself_refuses_samples_of_a_sealed_recording(catalog: Cata
     with pytest.raises(IntegrityError, match="sealed"), catalog.engine.begin() as connection:
         _enter_chunk(connection, group, 512, 256)
     with pytest.raises(IntegrityError, match="sealed"), catalog.engine.begin() as connection:
-        _enter_block(connection, group, 0, through=3)
+        enter_block(connection, entry, group, 0, through=3)
+
+
+def test_samples_that_blocks_hold_are_not_taken_again(catalog: Catalog) -> None:
+    entry, group = made(catalog)
+    with Appender(catalog) as appender:
+        appender.append([new_chunk(entry, group, 1000, 100)]).result(60)
+    with catalog.writing() as connection:
+        connection.exec_driver_sql("CREATE TABLE kept AS SELECT * FROM chunk_body")
+        for number in (0, 1):
+            enter_block(connection, entry, group, number, through=3)
+    assert _delete_body(catalog, group, 1000)
+    for attempt in (
+        "INSERT INTO chunk_body SELECT * FROM kept",
+        "INSERT INTO chunk_body SELECT group_id, start + 1, body FROM kept",
+    ):
+        with (
+            pytest.raises(IntegrityError, match="blocks hold these samples, or there is no such"),
+            catalog.engine.begin() as connection,
+        ):
+            connection.exec_driver_sql(attempt)
+    assert catalog.inbox(group) == []
+
+
+def test_blocks_and_seals_out_of_nothing_are_refused(catalog: Catalog) -> None:
+    entry, group = made(catalog)
+    with catalog.writing() as connection:
+        enter_block(connection, entry, group, 0, through=3)
+    last = catalog.audit(entry)[-1]
+    facts = {"group_id": group.id, "number": 0, "generation": 1, "through": 3, "sha256": "f"}
+    for change in ({}, {"number": 1}, {"through": 4}, {"sha256": "x"}, {"group_id": 9}):
+        with (
+            pytest.raises(IntegrityError, match=r"block: .*does not tell of it"),
+            catalog.engine.begin() as connection,
+        ):
+            _enter(connection, "block", key="k", bytes=1, **facts | change)
+    for sequence, head in ((last.sequence, last.hash), (last.sequence - 1, last.previous)):
+        with (
+            pytest.raises(IntegrityError, match="seal: the last row of the chain does not tell"),
+            catalog.engine.begin() as connection,
+        ):
+            _enter(connection, "seal", recording_id=entry.id, sequence=sequence, head=head)
+    assert not catalog.refresh(entry).sealed
+    assert len(catalog.blocks(group)) == 1
+
+
+def test_tokens_out_of_nothing_are_refused(catalog: Catalog) -> None:
+    issue(catalog, "t", ["eeg:read"])
+    for table, values in (("token", {"name": "u"}), ("token_revocation", {"token_id": 1})):
+        with (
+            pytest.raises(IntegrityError, match=f"{table}: the last row of the chain does not"),
+            catalog.engine.begin() as connection,
+        ):
+            _enter(connection, table, **values)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_switching_checks_off_opens_nothing(full: Catalog) -> None:
+    with closing(sqlite3.connect(full.database.path)) as raw:
+        raw.execute("PRAGMA ignore_check_constraints = ON")
+        for attempt in (
+            "INSERT OR REPLACE INTO chunk SELECT group_id, start, 0, 0, 'x', 1 FROM chunk",
+            "INSERT INTO chunk SELECT group_id, start + 90000, 0, 0, 'x', 1 FROM chunk",
+            "INSERT INTO chunk SELECT group_id, -start - 1, 1, 0, 'x', 1 FROM chunk",
+            "INSERT INTO audit SELECT recording_id, 0, event, 0, 0, 0, '', '', '{}', '', "
+            f"'{'0' * 64}', '' FROM audit WHERE sequence = 1",
+        ):
+            with pytest.raises(sqlite3.IntegrityError, match=r"^(chunk|audit): "):
+                raw.execute(attempt)
+
+
+@pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
+def test_two_who_write_past_the_program_do_not_overlap(catalog: Catalog) -> None:
+    _, group = made(catalog)
+    failed: list[IntegrityError] = []
+
+    def enter(start: int) -> None:
+        try:
+            with catalog.engine.begin() as connection:
+                _enter_chunk(connection, group, start, 100)
+        except IntegrityError as error:
+            failed.append(error)
+
+    with catalog.engine.begin() as connection:
+        _enter_chunk(connection, group, 1000, 100)
+        thread = threading.Thread(target=enter, args=(1050,))
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+    thread.join(60)
+    assert "other samples are stored" in str(failed[0])
+    assert [one.start for one in catalog.chunks(group)] == [1000]
+    with (
+        pytest.raises(IntegrityError, match="REPEATABLE READ"),
+        catalog.engine.execution_options(isolation_level="REPEATABLE READ").begin() as connection,
+    ):
+        _enter_chunk(connection, group, 2000, 100)
 
 
 def _rows(catalog: Catalog, table: str) -> list[Any]:
@@ -442,31 +550,7 @@ def _enter_chunk(connection: Connection, group: StoredGroup, start: int, n_sampl
     )
 
 
-def _enter_block(
-    connection: Connection, group: StoredGroup, number: int, through: int, generation: int = 0
-) -> None:
-    connection.execute(
-        insert(block).values(
-            group_id=group.id,
-            number=number,
-            generation=generation,
-            through=through,
-            key="k",
-            bytes=1,
-            sha256="x",
-            files={},
-            created_at=utc_now(),
-        )
-    )
-
-
 def _enter_audit(
     connection: Connection, entry: RecordingEntry, sequence: int, previous: str
 ) -> None:
     _enter(connection, "audit", recording_id=entry.id, sequence=sequence, previous=previous)
-
-
-def _seal(connection: Connection, entry: RecordingEntry) -> None:
-    connection.execute(
-        insert(seal).values(recording_id=entry.id, sequence=1, head="x", sealed_at=utc_now())
-    )

@@ -91,6 +91,46 @@ def test_a_block_with_gaps_is_stored_ten_minutes_later(local_store: RecordingSto
     check_all(local_store, entry, group, [*spans, Span(BLOCK + grace - 1, BLOCK + grace)])
 
 
+def test_a_slow_backfill_leaves_the_database(local_store: RecordingStore) -> None:
+    entry, group = live(local_store)
+    fill(local_store, entry, group, pieces(20 * BLOCK, 2048, 19 * BLOCK))
+    assert local_store.compact(entry) == 1
+    missing = Span(5 * BLOCK, 5 * BLOCK + 2048)
+    spans = [span for span in pieces(10 * BLOCK, 2048) if span != missing]
+    for at in range(0, len(spans), 3):
+        fill(local_store, entry, group, spans[at : at + 3])
+        local_store.compact(entry)
+    # Nothing newer has come since, so that the block with the hole may still be completed.
+    blocks = local_store.catalog.blocks(group)
+    assert [block.number for block in blocks] == [0, 1, 2, 3, 4, 6, 7, 8, 9, 19]
+    assert {block.generation for block in blocks} == {0}
+    grown = Span(20 * BLOCK, 20 * BLOCK + int(600 * group.rate))
+    fill(local_store, entry, group, pieces(grown.stop - 1, 2048, grown.start))
+    local_store.compact(entry)
+    assert 5 not in {block.number for block in local_store.catalog.blocks(group)}
+    fill(local_store, entry, group, [Span(grown.stop - 1, grown.stop)])
+    local_store.compact(entry)
+    assert 5 in {block.number for block in local_store.catalog.blocks(group)}
+    assert all(chunk.start >= 20 * BLOCK for chunk in local_store.catalog.inbox_places(group))
+
+
+def test_a_block_of_which_much_comes_late_is_stored_anew(local_store: RecordingStore) -> None:
+    entry, group = live(local_store)
+    early = [*pieces(4096, 2048), *pieces(5 * BLOCK, 2048, 4 * BLOCK)]
+    fill(local_store, entry, group, early)
+    assert local_store.compact(entry) == 2
+    late = pieces(BLOCK, 2048, 4096)
+    for span in late[:-1]:
+        fill(local_store, entry, group, [span])
+        assert local_store.compact(entry) == 0
+    fill(local_store, entry, group, late[-1:])
+    assert local_store.compact(entry) == 1
+    assert local_store.catalog.inbox_places(group) == []
+    assert [block.generation for block in local_store.catalog.blocks(group)] == [1, 0]
+    check_all(local_store, entry, group, early + late)
+    assert local_store.verify(entry).ok
+
+
 def test_what_comes_late_makes_another_generation_when_the_recording_is_sealed(
     store: RecordingStore,
 ) -> None:
@@ -237,11 +277,20 @@ def test_files_rest_before_the_catalogue_says_so_and_bodies_go_with_it(
         assert folder / root in names
         for path in names:
             assert path is not None
-            aside = calls.seen.index(("fsync", path.with_name(path.name + ".part")))
+            (aside,) = [
+                at
+                for at, (_, flushed) in enumerate(calls.seen[:begin])
+                if flushed is not None
+                and flushed.suffix == ".part"
+                and flushed.with_name(flushed.name.rsplit(".", 2)[0]) == path
+            ]
             renamed = calls.seen.index(("replace", path))
-            flushed = [at for at, call in enumerate(calls.seen) if call == ("fsync", path.parent)]
-            assert aside < renamed < max(flushed) < begin
-        assert not [path for what, path in calls.seen[begin:] if what == "replace"]
+            folders = [
+                at for at, call in enumerate(calls.seen[:begin]) if call == ("fsync", path.parent)
+            ]
+            assert aside < renamed < max(folders)
+        after = {path for what, path in calls.seen[begin:] if what == "replace"}
+        assert after <= {folder / "head.json"}
 
     assert local_store.compact(entry) == 1
     check("g0/sig/0/c/0/0", "insert into block")

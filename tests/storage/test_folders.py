@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -328,3 +329,25 @@ def test_a_store_that_does_not_answer_is_worth_another_try(
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     with pytest.raises(Unreachable, match="try again later"):
         open_folder(bucket_url).read("a")
+
+
+def test_names_below_a_prefix_are_looked_for_only_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = LocalFolder(tmp_path)
+    for name in ("a/b/one", "a/bc/two", "a/three", "d/four"):
+        folder.write(name, [b""])
+    walked: list[str] = []
+    real = os.walk
+
+    def walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for each in real(top):
+            walked.append(each[0])
+            yield each
+
+    monkeypatch.setattr(os, "walk", walk)
+    assert list(folder.names("a/b/")) == ["a/b/one"]
+    assert walked == [str(tmp_path / "a" / "b")]
+    assert list(folder.names("a/b")) == ["a/b/one", "a/bc/two"]
+    assert list(folder.names("none/")) == []
+    assert list(folder.names()) == ["a/three", "a/b/one", "a/bc/two", "d/four"]

@@ -52,16 +52,24 @@ def test_the_key_is_made_once_for_the_owner_alone(tmp_path: Path) -> None:
 
 def test_another_key_does_not_open(key: IdentityKey, tmp_path: Path) -> None:
     other = IdentityKey.load_or_create(tmp_path / "other.key")
-    with pytest.raises(StorageError, match=r"cannot be opened with .*other\.key; it was sealed"):
+    said = rf"was sealed with the key {key.id}, and .*other\.key holds {other.id}; bring"
+    with pytest.raises(StorageError, match=said):
         other.open(key.seal(b"x", CONTEXT), CONTEXT)
 
 
+def test_its_id_tells_which_key_it_is_and_nothing_of_it(key: IdentityKey, tmp_path: Path) -> None:
+    assert IdentityKey.load(tmp_path / "identity.key").id == key.id
+    assert IdentityKey.load_or_create(tmp_path / "other.key").id != key.id
+    assert len(bytes.fromhex(key.id)) == 8
+    assert key.id not in (tmp_path / "identity.key").read_text()
+
+
 def test_it_opens_for_its_own_recording_only(key: IdentityKey) -> None:
-    with pytest.raises(StorageError, match="or for another recording"):
+    with pytest.raises(StorageError, match="sealed for another recording"):
         key.open(key.seal(b"x", CONTEXT), CONTEXT.replace("1234", "4321"))
 
 
-@given(place=st.integers(0, 19 + 16 + 9), bit=st.integers(0, 7))
+@given(place=st.integers(0, 4 + 8 + 12 + 13 + 16 - 1), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_found(place: int, bit: int) -> None:
     key = IdentityKey(bytes(32), "here")
     sealed = bytearray(key.seal(b"0123456789abc", CONTEXT))
@@ -70,7 +78,9 @@ def test_any_flipped_bit_is_found(place: int, bit: int) -> None:
         key.open(bytes(sealed), CONTEXT)
 
 
-@pytest.mark.parametrize("content", [b"", b"RVI1", b"RVI1" + bytes(11), b"clear text"])
+@pytest.mark.parametrize(
+    "content", [b"", b"RVI1", b"RVI1" + bytes(11), b"RVI1" + bytes(30), b"clear text"]
+)
 def test_what_was_never_sealed_is_refused(key: IdentityKey, content: bytes) -> None:
     with pytest.raises(StorageError, match=CONTEXT):
         key.open(content, CONTEXT)

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
+from storage import database
 from storage.catalog import Catalog, RecordingEntry
 from storage.catalog_tables import lease as table
 from storage.errors import Busy
@@ -34,10 +36,10 @@ def test_one_works_at_a_time(catalog: Catalog) -> None:
     entry, _ = made(catalog)
     other, _ = made(catalog)
     with lease(catalog, entry, "compaction"):
-        with pytest.raises(Busy) as caught, lease(catalog, entry, "sealing"):
+        with pytest.raises(Busy) as caught, lease(catalog, entry, "sealing", waits_s=0):
             pass
         assert re.search(
-            rf"process {os.getpid()} on .* works on it \(compaction\) until 2\d{{3}}-.* UTC",
+            rf"process {os.getpid()} on .* works on it \(compaction\); try .* 2\d{{3}}-.* UTC",
             str(caught.value),
         )
         with lease(catalog, other, "compaction"):
@@ -89,6 +91,19 @@ def test_renewing_lets_it_last(catalog: Catalog) -> None:
         assert _row(catalog, entry) != until[2]
 
 
+@pytest.mark.parametrize("step_s", [180, -3600])
+def test_a_clock_that_steps_is_noticed(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, step_s: int
+) -> None:
+    entry, _ = made(catalog)
+    real = database.utc_now
+    with lease(catalog, entry, "long") as held:
+        monkeypatch.setattr(database, "utc_now", lambda: real() + timedelta(seconds=step_s))
+        held.keep()
+        with pytest.raises(Busy), lease(catalog, entry, "other", waits_s=0):
+            pass
+
+
 def test_one_of_many_gets_it(catalog: Catalog) -> None:
     entry, _ = made(catalog)
     inside: list[int] = []
@@ -98,7 +113,7 @@ def test_one_of_many_gets_it(catalog: Catalog) -> None:
     def work(number: int) -> None:
         barrier.wait()
         try:
-            with lease(catalog, entry, "work"):
+            with lease(catalog, entry, "work", waits_s=0):
                 inside.append(number)
                 most.append(len(inside))
                 time.sleep(0.2)
@@ -125,7 +140,10 @@ def test_the_lease_of_a_killed_process_is_taken_over_at_once(catalog: Catalog) -
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(Busy, match=f"process {process.pid}"), lease(catalog, entry, "mine"):
+        with (
+            pytest.raises(Busy, match=f"process {process.pid}"),
+            lease(catalog, entry, "mine", waits_s=0),
+        ):
             pass
         process.kill()
         process.wait()
@@ -142,7 +160,7 @@ def test_the_lease_of_another_machine_lasts_until_its_end(catalog: Catalog) -> N
             connection.execute(update(table).values(holder=json.dumps(holder)))
         with (
             pytest.raises(Busy, match=r"process 4194305 on other works on it \(there\)"),
-            lease(catalog, entry, "here"),
+            lease(catalog, entry, "here", waits_s=0),
         ):
             pass
 
@@ -156,6 +174,29 @@ def test_a_number_that_was_given_anew_is_another_process(catalog: Catalog) -> No
             connection.execute(update(table).values(holder=json.dumps(holder)))
         with lease(catalog, entry, "after"):
             pass
+
+
+def test_whoever_needs_it_for_a_moment_is_waited_for(catalog: Catalog) -> None:
+    entry, _ = made(catalog)
+    held = threading.Event()
+
+    def hold() -> None:
+        with lease(catalog, entry, "a moment"):
+            held.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    began = time.monotonic()
+    with lease(catalog, entry, "next"):
+        assert time.monotonic() - began > 0.2
+    thread.join()
+    with lease(catalog, entry, "long"):
+        began = time.monotonic()
+        with pytest.raises(Busy), lease(catalog, entry, "next", waits_s=0.2):
+            pass
+        assert 0.2 <= time.monotonic() - began < 3
 
 
 def _row(catalog: Catalog, entry: RecordingEntry) -> object:

@@ -233,6 +233,32 @@ def test_names_can_be_dropped_for_good(local_store: RecordingStore, tmp_path: Pa
     assert not (tmp_path / "identity.key").exists()
 
 
+@pytest.mark.parametrize("dropped", [False, True])
+def test_annotations_that_name_the_person_are_masked(
+    local_store: RecordingStore, tmp_path: Path, dropped: bool
+) -> None:
+    path = tmp_path / "rec.edf"
+    write_edf(
+        path,
+        plus="C",
+        patient="MCH-0234567 F 02-MAY-1951 Haagse_Harry",
+        annotations=[(1.0, None, "HARRY moved"), (2.0, None, "eyes closed")],
+    )
+    with EdfSource(str(path)) as source:
+        sink = local_store.sink(patient="p1", kind="edf", drop_identity=dropped)
+        entry = sink.store(source).entry
+    assert entry is not None
+    texts = [one.annotation.text for one in local_store.catalog.annotations(entry)]
+    assert texts == ["XXXXX moved", "eyes closed"]
+    sealed = {blob.name for blob in local_store.catalog.blobs(entry) if blob.encrypted}
+    assert sealed == (set() if dropped else {"identity", "annotations"})
+    original = path.read_bytes()
+    masked = b"".join(local_store.original(entry, with_names=False))
+    assert masked[168:] == original[168:].replace(b"HARRY", b"XXXXX")
+    assert b"".join(local_store.original(entry)) == (masked if dropped else original)
+    assert local_store.verify(entry).ok
+
+
 def test_a_key_that_is_gone_is_told(local_store: RecordingStore, tmp_path: Path) -> None:
     path = tmp_path / "rec.edf"
     write_edf(path, patient="MCH-0234567 F 02-MAY-1951 Haagse_Harry")

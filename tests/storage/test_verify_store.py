@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import random
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
 
+from storage import sealing
+from storage.audit import AuditEvent
 from storage.catalog import RecordingEntry
 from storage.edf import EdfSource
 from storage.recording import Annotation
@@ -228,6 +233,12 @@ def verify_after(
     store: RecordingStore, entry: RecordingEntry, change: str, **values: int
 ) -> VerifyReport:
     """Change a row as an intruder would who drops the triggers; put all back afterwards."""
+    with changed(store, [change], **values) as other:
+        return other.verify(entry)
+
+
+@contextmanager
+def changed(store: RecordingStore, changes: list[str], **values: int) -> Iterator[RecordingStore]:
     place = store.catalog.engine.url.database
     assert place is not None
     copy = Path(place).with_name("changed.db")
@@ -236,16 +247,15 @@ def verify_after(
         connection.connection.driver_connection.commit()  # type: ignore[union-attr]
         connection.exec_driver_sql(f"VACUUM INTO '{copy}'")
         connection.exec_driver_sql("BEGIN")
-    with RecordingStore.open(store.folder.url, str(copy)) as changed:
-        with changed.catalog.engine.begin() as connection:
+    with RecordingStore.open(store.folder.url, str(copy)) as other:
+        with other.catalog.engine.begin() as connection:
             connection.connection.driver_connection.commit()  # type: ignore[union-attr]
             connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
             connection.exec_driver_sql("BEGIN")
             _drop_triggers(connection)
-            assert connection.execute(text(change), values).rowcount
-        with changed.catalog.engine.begin() as connection:
-            connection.exec_driver_sql("SELECT 1")
-        return changed.verify(entry)
+            for change in changes:
+                assert connection.execute(text(change), values).rowcount
+        yield other
 
 
 def _drop_triggers(connection: Connection) -> None:
@@ -258,11 +268,221 @@ def test_what_dead_workers_left_is_told_apart(local_store: RecordingStore) -> No
     entry, group = live(local_store)
     append(local_store, [chunk(entry, group, Span(0, BLOCK))])
     local_store.compact(entry)
-    name = f"rec/{entry.uuid}/g0/sig/0/c/0/1"
-    local_store.folder.put({name: b"never entered"})
+    # Waits for the next block, which a worker may have begun to write.
+    append(local_store, [chunk(entry, group, Span(BLOCK, BLOCK + 10))])
+    root = f"rec/{entry.uuid}"
+    left = [
+        f"{root}/g0/sig/0/c/0/1",
+        f"{root}/overview/mm1024/0/zarr.json",
+        f"{root}/g0/mm64/0/c/0/0/1.0123456789abcdef.part",
+    ]
+    for name in left:
+        put(local_store, name)
     report = local_store.verify(entry)
-    assert report.ok
-    assert report.unknown == (name,)
+    assert report.ok, report.problems
+    assert set(report.unknown) == set(left)
+    local_store.seal(entry)
+    report = local_store.verify(entry)
+    assert (report.problems, report.unknown) == ((), ())
+
+
+ADDED = [
+    "g0/sig/0/c/0/7",
+    "g3/sig/0/c/0/0",
+    "g0/sig/9/c/0/0",
+    "g0/sig/0/c/0/x",
+    "stray",
+    "g0/sig/0/c/0/5.part",
+    "g0/sig/0/c/0/0.0123456789abcdef.part",
+    "blobs/header.gz",
+]
+
+
+@pytest.mark.parametrize("added", ADDED)
+def test_an_added_file_is_named(
+    added: str, shared: RecordingStore, sealed: RecordingEntry, open_one: RecordingEntry
+) -> None:
+    for entry in (sealed, open_one):
+        if entry is open_one and added.endswith("/0.0123456789abcdef.part"):
+            continue
+        place = put(shared, f"rec/{entry.uuid}/{added}")
+        report = shared.verify(entry)
+        place.unlink()
+        assert [problem.where for problem in report.problems] == [str(place)]
+        assert "nothing speaks of this file" in report.problems[0].message
+
+
+def put(store: RecordingStore, name: str) -> Path:
+    place = Path(store.folder.url) / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"never entered")
+    return place
+
+
+def test_a_file_that_cannot_be_read_is_named(
+    shared: RecordingStore, sealed: RecordingEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (group,) = shared.groups(sealed)
+    broken = (
+        Path(shared.folder.url) / "rec" / str(sealed.uuid) / shared.catalog.blocks(group)[1].key
+    )
+    real = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path == broken:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    report = shared.verify(sealed)
+    assert {problem.where for problem in report.problems} == {str(broken)}
+    assert "cannot be read (Input/output error)" in report.problems[0].message
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(
+    shared: RecordingStore, sealed: RecordingEntry
+) -> None:
+    (group,) = shared.groups(sealed)
+    place = Path(shared.folder.url) / "rec" / str(sealed.uuid) / shared.catalog.blocks(group)[1].key
+    content = place.read_bytes()
+    place.unlink()
+    place.mkdir()
+    report = shared.verify(sealed)
+    place.rmdir()
+    place.write_bytes(content)
+    assert str(place) in {problem.where for problem in report.problems}
+
+
+# --- what the store vouches for ------------------------------------------------------------------
+
+CUT = "DELETE FROM audit WHERE recording_id = :id AND sequence >= :at"
+
+
+def test_rows_that_were_cut_off_are_missed(
+    shared: RecordingStore, open_one: RecordingEntry
+) -> None:
+    shared.catalog.log(open_one, [AuditEvent(event="exported", source="me")])
+    last = shared.verify(open_one).rows
+    report = verify_after(shared, open_one, CUT, id=open_one.id, at=last)
+    where = str(Path(shared.folder.url) / "rec" / str(open_one.uuid) / "head.json")
+    (problem,) = report.problems
+    assert problem.where == where
+    assert f"row {last} of the chain had the hash" in problem.message
+    # It stays the proof of that.
+    report = verify_after(shared, open_one, CUT, id=open_one.id, at=last)
+    assert [each.where for each in report.problems] == [where]
+
+
+def test_a_recording_is_vouched_for_from_its_beginning(local_store: RecordingStore) -> None:
+    entry, group = live(local_store)
+    report = verify_after(local_store, entry, CUT, id=entry.id, at=2)
+    assert any("rows were cut off" in problem.message for problem in report.problems)
+    append(local_store, [chunk(entry, group, span) for span in pieces(BLOCK, 4096)])
+    report = local_store.verify(entry)
+    assert (report.vouched, report.rows) == (2, 6)
+    assert local_store.verify(entry).vouched == 6
+    local_store.compact(entry)
+    assert local_store.verify(entry).vouched == 7
+    local_store.seal(entry)
+    report = local_store.verify(entry)
+    assert report.vouched == report.rows == 8
+
+
+def test_metadata_of_an_earlier_generation_keeps_its_length(local_store: RecordingStore) -> None:
+    entry, group = live(local_store)
+    spans = pieces(4 * BLOCK, BLOCK // 2)
+    fill(local_store, entry, group, [span for span in spans[:4] if span != spans[1]])
+    far = chunk(entry, group, Span(9 * BLOCK, 9 * BLOCK + 100))
+    append(local_store, [far])
+    with _no_seal():
+        fill(local_store, entry, group, [spans[1]])
+        with pytest.raises(_Killed):
+            local_store.seal(entry)
+    # A sealing was cut short after all files were written; then the recording grew.
+    assert local_store.verify(entry).ok, local_store.verify(entry).problems
+    fill(local_store, entry, group, [Span(11 * BLOCK, 12 * BLOCK)])
+    local_store.compact(entry)
+    report = local_store.verify(entry)
+    assert report.ok, report.problems
+
+
+class _Killed(Exception):
+    pass
+
+
+@contextmanager
+def _no_seal() -> Iterator[None]:
+    def die(*arguments: object) -> bool:
+        raise _Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sealing, "commit_seal", die)
+        yield
+
+
+# --- recordings that are missing -----------------------------------------------------------------
+
+GONE = [
+    (
+        ["DELETE FROM recording WHERE id = 1"],
+        "audit: {rows} rows are of recording 1, which is missing",
+    ),
+    (["DELETE FROM patient WHERE id = 1"], "its patient (row 1) is missing"),
+    (["UPDATE recording SET patient_id = 7 WHERE id = 1"], "its patient (row 7) is missing"),
+    (["UPDATE recording SET uuid = 'x' WHERE id = 1"], "its row of the catalogue cannot be read"),
+    (["UPDATE recording SET created_at = 'x' WHERE id = 1"], "its row of the catalogue cannot be"),
+    (["UPDATE patient SET created_at = '2020-01-01 00:00:00.000000'"], "not entered with it"),
+    (["INSERT INTO patient VALUES (9, 'p9', '2020-01-01 00:00:00.000000')"], "has no recording"),
+    (["UPDATE annotation SET id = id + 1000"], "rows were removed or renumbered"),
+    (["UPDATE channel SET in_double = 2"], "channel: in_double 2 is not what was written"),
+    (
+        [
+            f"DELETE FROM {table} WHERE recording_id = 1"
+            for table in ("audit", "annotation", "rate_group", "recording")
+        ],
+        "files, and no recording of the catalogue has them",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), GONE)
+def test_a_missing_recording_is_named(
+    changes: list[str], says: str, local_store: RecordingStore
+) -> None:
+    first, group = live(local_store, name="first")
+    live(local_store, name="second")
+    fill(local_store, first, group, pieces(BLOCK, 4096))
+    local_store.compact(first)
+    local_store.catalog.add_annotation(first, Annotation(onset_us=1, text="x"), "me")
+    rows = local_store.verify(first).rows
+    found = local_store.survey()
+    assert [(one.name, one.problems) for one in found] == [("first", ()), ("second", ())]
+    changes = [
+        change.replace("recording WHERE recording_id", "recording WHERE id") for change in changes
+    ]
+    with changed(local_store, changes) as other:
+        found = other.survey()
+    problems = [(one.name, one.uuid, text) for one in found for text in one.problems]
+    assert any(says.format(rows=rows) in text for _, _, text in problems), problems
+    named = {name or uuid for name, uuid, _ in problems}
+    if changes[0].startswith(("UPDATE recording", "DELETE")) and "uuid" not in changes[0]:
+        assert named & {"first", str(first.uuid)}
+    with changed(local_store, changes) as other:
+        assert [one for one in other.survey("nobody") if one.entry] == []
+
+
+def test_a_recording_without_files_is_missed_too(local_store: RecordingStore) -> None:
+    entry, _ = live(local_store)
+    with changed(local_store, []) as other:
+        shutil.copytree(
+            Path(local_store.folder.url) / "rec" / str(entry.uuid),
+            Path(local_store.folder.url) / "rec" / "11111111-1111-1111-1111-111111111111",
+        )
+        one, same = other.survey()
+    assert one.uuid == "11111111-1111-1111-1111-111111111111"
+    assert one.entry is None
+    assert "no recording of the catalogue has them" in one.problems[0]
+    assert (same.uuid, same.problems) == (str(entry.uuid), ())
 
 
 def test_an_unfinished_ingest_holds(local_store: RecordingStore) -> None:

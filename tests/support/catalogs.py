@@ -7,8 +7,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
+from sqlalchemy import Connection, insert
 
+from storage.audit import AuditEvent
 from storage.catalog import Catalog, NewChannel, NewGroup, NewRecording, RecordingEntry, StoredGroup
+from storage.catalog_audit import append_events
+from storage.catalog_tables import block, seal
+from storage.database import utc_now
 from storage.ingest import NewChunk
 from storage.scaling import Scaling
 
@@ -87,4 +92,48 @@ def chunk(
         source=source,
         shift_us=shift_us,
         allow_hole=allow_hole,
+    )
+
+
+def enter_block(
+    connection: Connection,
+    entry: RecordingEntry,
+    group: StoredGroup,
+    number: int,
+    generation: int = 0,
+    through: int = 1,
+) -> None:
+    """Enter a block of which there is no file, right after its row of the chain."""
+    now = utc_now()
+    key = f"{number}/{generation}"
+    shown = {
+        "number": number,
+        "generation": generation,
+        "through": through,
+        "key": key,
+        "bytes": 1,
+        "files": {f"a/{key}": "f"},
+    }
+    event = AuditEvent(
+        event="block",
+        source="test",
+        group_number=group.number,
+        start=number * group.block_samples,
+        num_samples=group.block_samples,
+        checksum="f",
+        detail=shown,
+    )
+    append_events(connection, entry, [event], at=now)
+    connection.execute(insert(block).values(group_id=group.id, sha256="f", created_at=now, **shown))
+
+
+def enter_seal(connection: Connection, entry: RecordingEntry, checksum: str | None = None) -> None:
+    """Enter a seal, right after its row of the chain."""
+    now = utc_now()
+    event = AuditEvent(event="sealed", source="test", checksum=checksum)
+    (row,) = append_events(connection, entry, [event], at=now)
+    connection.execute(
+        insert(seal).values(
+            recording_id=entry.id, sequence=row.sequence - 1, head=row.previous, sealed_at=now
+        )
     )

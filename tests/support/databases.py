@@ -1,7 +1,8 @@
-"""Fixtures: an empty database of each kind that the catalogue can live in."""
+"""Fixtures: a database of each kind that the catalogue can live in, and a catalogue in it."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,6 @@ import pytest
 
 from storage.catalog import Catalog
 from tests.support.postgres import PostgresServer
-
-KINDS = ("sqlite", "postgres")
 
 
 @pytest.fixture(scope="session")
@@ -20,10 +19,34 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(params=KINDS)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Return the URL of an empty database, of each kind in turn."""
-    if request.param == "sqlite":
+@pytest.fixture(scope="session")
+def prepared_postgres(postgres: PostgresServer) -> str:
+    """Return a database of the server that holds the catalogue's tables, to be copied."""
+    url = postgres.new_database()
+    Catalog.open(url).close()
+    return url
+
+
+@pytest.fixture(scope="session")
+def prepared_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file that holds the catalogue's tables, to be copied."""
+    path = tmp_path_factory.mktemp("prepared") / "catalog.db"
+    Catalog.open(str(path)).close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Return each kind of database in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[str]:
+    """Return the URL of an empty database."""
+    if database_kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'catalog.db'}"
         return
     server: PostgresServer = request.getfixturevalue("postgres")
@@ -33,7 +56,18 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture
-def catalog(database_url: str) -> Iterator[Catalog]:
-    """Return an empty catalogue in a database of each kind in turn."""
-    with Catalog.open(database_url) as catalog:
+def catalog(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Catalog]:
+    """Return an empty catalogue."""
+    if database_kind == "sqlite":
+        path = tmp_path / "catalog.db"
+        shutil.copy(request.getfixturevalue("prepared_sqlite"), path)
+        with Catalog.open(str(path)) as catalog:
+            yield catalog
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.new_database(template=request.getfixturevalue("prepared_postgres"))
+    with Catalog.open(url) as catalog:
         yield catalog
+    server.drop_database(url)

@@ -37,6 +37,7 @@ def write_gdf(
     start: datetime | None = None,
     events: Sequence[tuple[int, int]] = (),
     event_rate_hz: int = 256,
+    patient: str = "X X",
 ) -> Path:
     """Write a file of channels that all have whole records; events are positions and codes."""
     first = version < "1.9"
@@ -44,7 +45,7 @@ def write_gdf(
     n_records = len(channels[0].samples) // channels[0].per_record
     fixed = bytearray(256)
     fixed[0:8] = f"GDF {version}".encode().ljust(8)
-    fixed[8:168] = b"X X".ljust(160)
+    fixed[8:168] = patient.encode().ljust(80 if first else 66).ljust(160)
     if first:
         fixed[168:184] = (start.strftime("%Y%m%d%H%M%S00") if start else "").encode().ljust(16)
         struct.pack_into("<q", fixed, 184, 256 * (count + 1))

@@ -82,18 +82,18 @@ class PostgresServer:
         """Return the URL of a database."""
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
-    def new_database(self) -> str:
-        """Make an empty database and return its URL."""
+    def new_database(self, template: str | None = None) -> str:
+        """Make an empty database, or a copy of one that nobody uses, and return its URL."""
         name = f"t{uuid.uuid4().hex}"
+        source = "template1" if template is None else _name(template)
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}")
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""
-        name = url.split("?", 1)[0].rpartition("/")[2]
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            connection.execute(f"DROP DATABASE {_name(url)} WITH (FORCE)")
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -163,6 +163,11 @@ class PostgresServer:
         copy = self.folder / "programs"
         shutil.copytree(programs.parent, copy, symlinks=True)
         return copy / programs.name
+
+
+def _name(url: str) -> str:
+    """Return which database a URL of ours is of."""
+    return url.split("?", 1)[0].rpartition("/")[2]
 
 
 def _end_with_parent() -> None:

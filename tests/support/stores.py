@@ -81,7 +81,7 @@ def live(
             for number in range(groups)
         ],
     )
-    entry = store.catalog.create(new, "test")
+    entry = store.create(new, "test")
     return entry, store.groups(entry)[0]
 
 

@@ -53,6 +53,22 @@ def _create_tables() -> None:
         sa.UniqueConstraint("name", name="uq_token_name"),
     )
     op.create_table(
+        "catalog_event",
+        sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.Column("previous", sa.Text(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.CheckConstraint("sequence > 0", name="ck_catalog_event_sequence"),
+        sa.PrimaryKeyConstraint("sequence", name="pk_catalog_event"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_catalog_event_event_subject", "catalog_event", ["event", "subject"], unique=False
+    )
+    op.create_table(
         "recording",
         sa.Column("id", KEY, nullable=False),
         sa.Column("uuid", sa.Uuid(), nullable=False),
@@ -68,6 +84,7 @@ def _create_tables() -> None:
         sa.UniqueConstraint("patient_id", "name", name="uq_recording_patient_id_name"),
         sa.UniqueConstraint("uuid", name="uq_recording_uuid"),
     )
+    op.create_index("ix_recording_name", "recording", ["name"], unique=False)
     op.create_index("ix_recording_source_sha256", "recording", ["source_sha256"], unique=False)
     op.create_table(
         "token_revocation",
