@@ -344,7 +344,7 @@ def test_the_readme_has_the_table_of_the_document() -> None:
         "Query | 10 s",
         "Query | 60 s",
         "Ingest | 1 chunk",
-        "Ingest | full file",
+        "Ingest | Full file",
     ):
         assert f"| {row}" in readme, row
     assert "ranvier benchmark records" in readme
@@ -424,7 +424,7 @@ class Catcher:
                 self.end_headers()
                 self.wfile.write(content)
 
-            def log_message(self, format: str, *arguments: Any) -> None:
+            def log_message(self, *arguments: Any) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -99,6 +99,6 @@ def compare(url: str, hour: Path) -> None:
             timeout=60,
         )
         assert answer.status_code == 200, answer.text
-        header, _, body = answer.content.partition(b"\n")
+        _, _, body = answer.content.partition(b"\n")
         found = np.frombuffer(body, "<i2").reshape(CHANNELS, -1)
         np.testing.assert_array_equal(found, digital(hour, start, start + 300))
