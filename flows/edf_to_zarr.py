@@ -63,10 +63,10 @@ def log_result(result: IngestResult) -> None:
 def failures(results: Sequence[IngestResult]) -> list[str]:
     """Return a line for every file that was not taken in."""
     return [
-        reason if result.source in reason else f"{result.source}: {reason}"
+        reason if result.title in reason else f"{result.title}: {reason}"
         for result in results
         if result.failed
-        for reason in (result.reason or "no reason was given",)
+        for reason in (result.shown_reason or "no reason was given",)
     ]
 
 
@@ -81,11 +81,11 @@ def show_results(name: str, results: Sequence[IngestResult]) -> None:
 def _row(result: IngestResult) -> dict[str, Any]:
     return {
         # The name of a file whose header names a person may carry that name, too.
-        "source": "(named after a person)" if result.private else result.source,
+        "source": result.title,
         "outcome": result.outcome,
         "patient": result.patient_id,
         "recording": result.recording_id,
         "samples": result.samples,
         "annotations": result.annotations,
-        "reason": result.reason,
+        "reason": result.shown_reason,
     }

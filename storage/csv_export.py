@@ -42,6 +42,8 @@ class CsvSink:
     ----------
     place
         Local path of the folder.
+    overwrite
+        Replace another recording that rests there.
 
     Raises
     ------
@@ -49,10 +51,11 @@ class CsvSink:
         If it is not a local path.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, *, overwrite: bool = False) -> None:
         if place.startswith("s3://"):
             raise UsageError(f"{place}: CSV files are written to a local folder; copy them there")
         self._place = Path(place)
+        self._overwrite = overwrite
 
     def write(self, source: RecordingSource) -> str:
         """Write a whole recording; nothing is done where the same one is already.
@@ -67,9 +70,10 @@ class CsvSink:
         if self._place.exists():
             if _same(self._place, head):
                 return str(self._place)
-            raise AlreadyExists(
-                f"{self._place}: holds something else; choose another folder, or remove it"
-            )
+            if not self._overwrite or not (self._place / HEAD).is_file():
+                raise AlreadyExists(
+                    f"{self._place}: holds something else; choose another folder, or remove it"
+                )
         aside = self._place.with_name(f".{self._place.name}.part")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -78,6 +82,8 @@ class CsvSink:
                 _write_group(source, number, aside / name)
             _write_annotations(source.recording, aside / ANNOTATIONS)
             (aside / HEAD).write_text(json.dumps(head, indent=2, ensure_ascii=False) + "\n")
+            if self._place.exists():
+                shutil.rmtree(self._place)
             os.rename(aside, self._place)  # noqa: PTH104
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)

@@ -16,6 +16,8 @@ from storage.protocols import RecordingSource, has_stamps
 from storage.recording import Annotation, Recording, Segment
 from storage.spans import Span
 
+FARTHEST_US = 1 << 60
+
 
 class Excerpt:
     """The samples of a recording from one time up to, not including, another one.
@@ -50,9 +52,11 @@ class Excerpt:
         self._numbers = [number for number, span in enumerate(spans) if len(span)]
         self._spans = [spans[number] for number in self._numbers]
         if not self._spans:
+            # Whoever wants everything up to the end gives a time that no recording reaches.
+            until = f" up to {end_us / 1e6:g} s" if end_us < FARTHEST_US else " on"
             raise UsageError(
-                f"{whole.id}: holds no sample from {start_us / 1e6:g} s up to {end_us / 1e6:g} s "
-                "after its start"
+                f"{whole.id}: holds no sample from {start_us / 1e6:g} s{until} after its start; "
+                "choose another stretch"
             )
         self.recording = Recording(
             id=whole.id,

@@ -12,10 +12,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from storage.errors import UsageError
 from storage.identity import IdentityKey
 from storage.protocols import RecordingSource, has_original, person_of
 
 LONGEST = 200
+BAD = re.compile(r"[\x00-\x1f\x7f/\\]")
+FOLDERS = (".", "..")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +75,25 @@ def name_recording(
     )
 
 
+def check_names(**names: str | None) -> None:
+    """Check that names which somebody gives are ones that routes take; None stands for none.
+
+    Raises
+    ------
+    UsageError
+        If one is empty or too long, or has characters that no route can serve.
+    """
+    for what, name in names.items():
+        if name is None:
+            continue
+        if not name or len(name) > LONGEST or name in FOLDERS or BAD.search(name):
+            option = f"--{what.replace('_', '-')}"
+            raise UsageError(
+                f"{option} {name!r:.60}: expected 1 to {LONGEST} characters without slash, "
+                "backslash and control characters, and neither . nor ..; choose another name"
+            )
+
+
 def _clean(name: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f/\\]", "_", name)[:LONGEST]
+    clean = BAD.sub("_", name)[:LONGEST]
+    return "_" if clean in FOLDERS else clean

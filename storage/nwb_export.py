@@ -55,10 +55,11 @@ class NwbSink:
         If it is not a local path.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, *, overwrite: bool = False) -> None:
         if place.startswith("s3://"):
             raise UsageError(f"{place}: NWB is written to a local file; copy it there")
         self._place = Path(place)
+        self._overwrite = overwrite
 
     def write(self, source: RecordingSource) -> str:
         """Write a whole recording; nothing is done where the same one is already.
@@ -72,9 +73,10 @@ class NwbSink:
         if self._place.exists():
             if _identifier_of(self._place) == identifier:
                 return str(self._place)
-            raise AlreadyExists(
-                f"{self._place}: holds something else; choose another name, or remove it"
-            )
+            if not self._overwrite or self._place.is_dir():
+                raise AlreadyExists(
+                    f"{self._place}: holds something else; choose another name, or remove it"
+                )
         self._place.parent.mkdir(parents=True, exist_ok=True)
         aside = self._place.with_name(f".{self._place.name}.part.nwb")
         try:

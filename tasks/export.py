@@ -33,7 +33,7 @@ def export_recording(request: ExportRequest) -> ExportResult:
     with store_by_environment() as store:
         entry = store.catalog.find(request.recording, request.patient)
         if request.original:
-            notes = _write_original(store, entry, request.output)
+            notes = _write_original(store, entry, request.output, request.overwrite)
         else:
             with _stretch(store.source(entry), request) as source:
                 sink = _sink(request)
@@ -81,18 +81,18 @@ def _sink(request: ExportRequest) -> RecordingSink:
         from storage.edf_export import EdfSink
 
         _check_suffix(request)
-        return EdfSink(request.output)
+        return EdfSink(request.output, overwrite=request.overwrite)
     if request.format == "nwb":
         from storage.nwb_export import NwbSink
 
-        return NwbSink(request.output)
+        return NwbSink(request.output, overwrite=request.overwrite)
     if request.format == "csv":
         from storage.csv_export import CsvSink
 
-        return CsvSink(request.output)
+        return CsvSink(request.output, overwrite=request.overwrite)
     from storage.chunk_sink import ChunkFilesSink
 
-    return ChunkFilesSink(request.output)
+    return ChunkFilesSink(request.output, overwrite=request.overwrite)
 
 
 def _check_suffix(request: ExportRequest) -> None:
@@ -106,12 +106,18 @@ def _check_suffix(request: ExportRequest) -> None:
         )
 
 
-def _write_original(store: RecordingStore, entry: RecordingEntry, output: str) -> tuple[str, ...]:
+def _write_original(
+    store: RecordingStore, entry: RecordingEntry, output: str, overwrite: bool
+) -> tuple[str, ...]:
     if output.startswith("s3://"):
         raise UsageError(f"{output}: the very file is written to a local path; copy it there")
     path = Path(output)
-    if path.exists():
-        raise AlreadyExists(f"{output}: is there already; choose another name, or remove it")
+    if path.is_dir():
+        raise AlreadyExists(f"{output}: is a folder; choose the name of a file")
+    if path.exists() and not overwrite:
+        raise AlreadyExists(
+            f"{output}: is there already; choose another name, or replace it with --overwrite"
+        )
     content = store.original(entry)
     whole = any(blob.name == "identity" for blob in store.catalog.blobs(entry))
     _put(path, _proven(content, entry) if whole else content)

@@ -25,6 +25,8 @@ class Found:
         Its length.
     reason
         Why it cannot be taken in, where that is known without looking into it.
+    failed
+        Whether the place could not be looked into at all.
     aside
         Whether it is no recording, but something that belongs to one which is not there.
     """
@@ -33,18 +35,21 @@ class Found:
     label: str = ""
     bytes: int = 0
     reason: str | None = None
+    failed: bool = False
     aside: bool = False
 
 
 def find_files(sources: Sequence[str], must_hold: bool = True) -> tuple[Found, ...]:
     """Return every file that may hold a recording, among files, folders, patterns and prefixes.
 
+    A place that cannot be looked into is found as well, with the reason, and stops no other.
+
     Raises
     ------
     NotFound
         If there is none, and there must be.
     """
-    places = list(find_recordings(sources))
+    places, unreadable = _places(sources)
     if must_hold and not places:
         raise NotFound(f"{', '.join(sources)}: nothing in there looks like a recording")
     found = []
@@ -52,10 +57,32 @@ def find_files(sources: Sequence[str], must_hold: bool = True) -> tuple[Found, .
         label = f"file {number} of {len(places)}"
         if isinstance(place, Skipped):
             aside = is_side_file(place.url) and place.url not in sources
-            found.append(Found(url=place.url, label=label, reason=place.reason, aside=aside))
+            found.append(
+                Found(
+                    url=place.url,
+                    label=label,
+                    reason=place.reason,
+                    failed=place.url in unreadable,
+                    aside=aside,
+                )
+            )
         else:
             found.append(Found(url=place, label=label, bytes=_bytes(place)))
     return tuple(found)
+
+
+def _places(sources: Sequence[str]) -> tuple[list[str | Skipped], set[str]]:
+    """Return what is found, each place once, and which sources cannot be looked into."""
+    places: dict[str, str | Skipped] = {}
+    unreadable = set()
+    for source in sources:
+        try:
+            for place in find_recordings([source]):
+                places.setdefault(place.url if isinstance(place, Skipped) else place, place)
+        except RanvierError as error:
+            places.setdefault(source, Skipped(source, str(error)))
+            unreadable.add(source)
+    return list(places.values()), unreadable
 
 
 def _bytes(url: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from storage.errors import UsageError
+from storage.naming import check_names
 from tasks.callers import Caller, unheard
 from tasks.finding import Found, find_files
 from tasks.ingest_file import ingest_file
@@ -41,6 +42,7 @@ def ingest_all(
     StorageError
         If the store cannot be used at all.
     """
+    check_names(patient=request.patient, recording_id=request.recording_id)
     found = caller.call(find_files, request.sources)
     if request.recording_id is not None and len(found) != 1:
         raise UsageError(
@@ -69,7 +71,12 @@ def ingest_found(
         if one.reason is not None:
             note(
                 IngestResult(
-                    source=one.url, outcome="refused", reason=one.reason, skipped=one.aside
+                    source=one.url,
+                    outcome="failed" if one.failed else "refused",
+                    reason=one.reason,
+                    skipped=one.aside,
+                    private=True,
+                    label=one.label,
                 )
             )
     _ingest(request, [one for one in found if one.reason is None], caller, note_unless_again)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from storage.byte_files import open_bytes
@@ -13,7 +14,7 @@ from storage.chunk_files import Advance, silent
 from storage.errors import AlreadyExists, NotFound, RanvierError, UnsupportedRecording
 from storage.identity_keys import key_of
 from storage.naming import name_recording
-from storage.protocols import RecordingSource, has_original
+from storage.protocols import RecordingSource, has_original, person_of
 from storage.recording import Annotation, Recording
 from storage.recording_store import RecordingStore
 from storage.settings import RecordsSettings, records_settings
@@ -21,7 +22,7 @@ from storage.side_files import side_annotations
 from storage.sources import kind_of, open_recording
 from tasks.finding import Found
 from tasks.requests import IngestRequest
-from tasks.results import IngestResult
+from tasks.results import IngestResult, Outcome
 from tasks.stores import store_of
 
 log = logging.getLogger(__name__)
@@ -32,24 +33,35 @@ PIECE_BYTES = 1 << 20
 
 def ingest_file(request: IngestRequest, found: Found, advance: Advance = silent) -> IngestResult:
     """Take one file into the store; what goes wrong with it is its result."""
+    # Until it is known that the file names nobody, its own name may be that of a person.
+    private = True
+    outcome: Outcome = "failed"
+    again = False
     try:
         settings = records_settings()
         with store_of(settings) as store, open_recording(found.url) as source:
-            return _take_in(request, found, source, store, settings, advance)
+            private = person_of(source) is not None
+            return replace(
+                _take_in(request, found, source, store, settings, advance), label=found.label
+            )
     except (UnsupportedRecording, AlreadyExists) as error:
-        return IngestResult(source=found.url, outcome="refused", reason=str(error))
+        outcome, reason = "refused", str(error)
     except RanvierError as error:
-        return IngestResult(
-            source=found.url, outcome="failed", reason=str(error), again=error.retryable
-        )
+        reason, again = str(error), error.retryable
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         reason = f"{where}{error.strerror or error}; a rerun goes on where this one stopped"
-        return IngestResult(source=found.url, outcome="failed", reason=reason)
     except Exception as error:  # outermost frame: this file failed, others go on
-        log.debug("ingest failed: %s", found.label, exc_info=True)
+        log.debug("ingest failed: %s", found.label, exc_info=not private)
         reason = f"{found.url}: {type(error).__name__}: {error}".partition("\n")[0]
-        return IngestResult(source=found.url, outcome="failed", reason=reason)
+    return IngestResult(
+        source=found.url,
+        outcome=outcome,
+        reason=reason,
+        again=again,
+        private=private,
+        label=found.label,
+    )
 
 
 def _take_in(

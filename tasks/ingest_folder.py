@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from storage.byte_files import fingerprint
-from storage.errors import NotFound
+from storage.errors import NotFound, StorageError
 from storage.folders import open_folder
+from storage.naming import check_names
 from storage.settings import records_settings
 from tasks.callers import Caller, unheard
 from tasks.finding import Found, find_files
@@ -30,6 +31,7 @@ def ingest_new(
     A file that was looked at once is left alone until it changes, also when it failed, unless
     another try may help. What was looked at stands in a log of the store, as digests.
     """
+    check_names(patient=request.patient)
     caller.call(prepare_store)
     new = caller.call(find_new, request)
     if not new:
@@ -61,7 +63,7 @@ def find_new(request: FolderRequest) -> tuple[tuple[Found, str], ...]:
     for found in find_files((request.folder,), must_hold=False):
         if found.url == request.folder and found.reason is not None:
             # Not a file that is bad, but the folder itself that is not there.
-            raise NotFound(found.reason)
+            raise (StorageError if found.failed else NotFound)(found.reason)
         state = _state(found.url)
         if time.time() - int(state.get("modified_ns", 0)) / 1e9 < request.settle_seconds:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 
 from storage.catalog_check import NONSENSE
@@ -108,12 +108,16 @@ def check_all(
 ) -> tuple[CheckedRecording, ...]:
     """Prove every recording of a request, one after the other or several at once."""
     found = caller.call(find_recordings, request)
-    caller.progress.stage("verifying", len(found), "recordings")
+    caller.progress.stage("verifying", len(found), _unit(found))
     return tuple(caller.call_each(check_recording, (), found, each))
 
 
 def seal_all(request: RecordingRequest, caller: Caller) -> tuple[SealedRecording, ...]:
     """Close every recording of a request for good."""
     found = caller.call(find_recordings, request)
-    caller.progress.stage("sealing", len(found), "recordings")
+    caller.progress.stage("sealing", len(found), _unit(found))
     return tuple(caller.call_each(seal_recording, (), found))
+
+
+def _unit(found: Sized) -> str:
+    return "recording" if len(found) == 1 else "recordings"

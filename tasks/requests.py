@@ -141,5 +141,6 @@ class ExportRequest:
     original: bool = described(
         False, "The very file that came in, byte for byte, instead of a format"
     )
+    overwrite: bool = described(False, "Replace another output that is there")
     start_s: float | None = described(None, "Seconds after its start; default: the start", ge=0)
     end_s: float | None = described(None, "Seconds after its start; default: the end", gt=0)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+# Shorter ones stand in any text.
+LEAST_HIDDEN = 2
+
 Outcome = Literal["stored", "unchanged", "refused", "failed"]
 
 
@@ -76,7 +79,9 @@ class IngestResult:
     skipped
         Whether it is no recording, so that this is no failure.
     private
-        Whether the file names a person, so that its own name is not to be shown to others.
+        Whether the file names a person, or may, so that its own name is not to be shown to others.
+    label
+        What others may call it.
     described
         ``group: channels x samples at rate`` for each group.
     notes
@@ -96,6 +101,7 @@ class IngestResult:
     again: bool = False
     skipped: bool = False
     private: bool = False
+    label: str = "(named after a person)"
     described: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     annotations: int = 0
@@ -105,6 +111,24 @@ class IngestResult:
     def failed(self) -> bool:
         """Whether somebody has to see to it."""
         return self.outcome in ("refused", "failed") and not self.skipped
+
+    @property
+    def title(self) -> str:
+        """What others may call the file: its own name, unless that may be the name of a person."""
+        return self.label if self.private else self.source
+
+    @property
+    def shown_reason(self) -> str | None:
+        """The reason as others may read it."""
+        if self.reason is None or not self.private:
+            return self.reason
+        shown = self.reason
+        name = self.source.rstrip("/").rpartition("/")[2]
+        stem = name.partition(".")[0]
+        for hidden in (self.source, name, *([stem] if len(stem) > LEAST_HIDDEN else [])):
+            if hidden:
+                shown = shown.replace(hidden, self.label)
+        return shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,5 +60,6 @@ def _stop(reason: str, code: int) -> NoReturn:
     line = " ".join(reason.split())
     print(f"ranvier: {line}", file=sys.stderr)
     if "--json" in sys.argv[1:]:
-        print(json.dumps({"outcome": "failed", "failed": [], "results": [], "reason": line}))
+        items = "recordings" if sys.argv[1:2] == ["ingest"] else "results"
+        print(json.dumps({"outcome": "failed", "failed": [], items: [], "reason": line}))
     sys.exit(code)

@@ -167,13 +167,15 @@ def verify(
 
 
 def _verify(request: RecordingRequest, as_json: bool, prefect: bool) -> Sequence[CheckedRecording]:
+    from deployments.cli.report import counted
+
     def tell(one: CheckedRecording) -> None:
         for problem in one.problems:
             print(f"ranvier: {one.title}: {problem}", file=sys.stderr)
         if not one.problems and not as_json:
             print(
-                f"verified: {one.title}: {one.rows:,} rows of the chain, {one.chunks:,} chunks, "
-                f"{one.samples:,} samples",
+                f"verified: {one.title}: {counted(one.rows, 'row')} of the chain, "
+                f"{counted(one.chunks, 'chunk')}, {counted(one.samples, 'sample')}",
                 flush=True,
             )
             for note in one.notes:
@@ -236,12 +238,17 @@ def export(
             help="File to write; for csv and pennsieve a folder or, for pennsieve, s3:// prefix.",
         ),
     ],
-    form: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.EDF,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="What to write. Default: edf.")
+    ] = None,
     original: Annotated[
         bool,
         typer.Option(
             "--original", help="The very file that came in, byte for byte, instead of a format."
         ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another output that is there.")
     ] = False,
     start: Annotated[
         float | None, typer.Option(min=0, help="Seconds after its start. Default: the start.")
@@ -254,6 +261,8 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a recording, or a stretch of it, as a file; headers name nobody, but --original."""
+    if original and form is not None:
+        raise UsageError("recordings export: --original is the very file; leave --format out")
     if original and (start is not None or end is not None):
         raise UsageError("recordings export: --original is the whole file; leave --start and --end")
     if start is not None and end is not None and end <= start:
@@ -264,8 +273,9 @@ def export(
         recording=recording,
         patient=patient,
         output=absolute(output),
-        format=form.value,
+        format=(form or Format.EDF).value,
         original=original,
+        overwrite=overwrite,
         start_s=start,
         end_s=end,
     )

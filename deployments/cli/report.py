@@ -20,6 +20,11 @@ def readable_bytes(count: float) -> str:
     return f"{count:.3g} TB"
 
 
+def counted(count: int, what: str) -> str:
+    """Return a number of things as people write it: one of them has no plural."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def print_json(content: object) -> None:
     """Print one result on stdout."""
     print(json.dumps(content, default=str))

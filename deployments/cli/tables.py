@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from deployments.cli.report import readable_bytes
+from deployments.cli.report import counted, readable_bytes
 from tasks.results import (
     DescribedChannel,
     DescribedGroup,
@@ -59,7 +59,8 @@ def print_recordings(found: Sequence[ListedRecording]) -> None:
             readable_bytes(one.size_bytes),
         )
     wide_console().print(table)
-    print(f"{len(found)} recordings, {readable_bytes(sum(one.size_bytes for one in found))}")
+    size = readable_bytes(sum(one.size_bytes for one in found))
+    print(f"{counted(len(found), 'recording')}, {size}")
 
 
 def print_recording(described: DescribedRecording) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -60,13 +61,15 @@ def _group(group: DeclaredGroup, where: str) -> NewGroup:
         dtype=dtype,
         chunk_samples=shape.chunk_samples,
         block_samples=shape.block_samples,
-        channels=[_channel(one, f"{where}.channels[{n}]") for n, one in enumerate(group.channels)],
+        channels=[
+            _channel(one, dtype, f"{where}.channels[{n}]") for n, one in enumerate(group.channels)
+        ],
     )
 
 
-def _channel(channel: DeclaredChannel, where: str) -> NewChannel:
+def _channel(channel: DeclaredChannel, dtype: np.dtype[Any], where: str) -> NewChannel:
     microvolts = MICROVOLTS.get(channel.unit)
-    factor, offset, details = _calibration(channel, where)
+    factor, offset, details = _calibration(channel, dtype, where)
     return NewChannel(
         label=channel.label,
         unit=channel.unit if microvolts is None else "uV",
@@ -75,7 +78,9 @@ def _channel(channel: DeclaredChannel, where: str) -> NewChannel:
     )
 
 
-def _calibration(channel: DeclaredChannel, where: str) -> tuple[float, float, dict[str, str]]:
+def _calibration(
+    channel: DeclaredChannel, dtype: np.dtype[Any], where: str
+) -> tuple[float, float, dict[str, str]]:
     bounds = [getattr(channel, name) for name in BOUNDS]
     if all(bound is None for bound in bounds):
         factor = 1.0 if channel.factor is None else channel.factor
@@ -87,11 +92,29 @@ def _calibration(channel: DeclaredChannel, where: str) -> tuple[float, float, di
             raise BadField(f"{where}.{name}", "is missing; the four bounds come together")
     if channel.factor is not None or channel.offset is not None:
         raise BadField(f"{where}.factor", "give the four bounds or factor and offset, not both")
+    _within_type(channel, dtype, where)
     low, high, dig_low, dig_high = (exact(bound) for bound in bounds)
     if low == high or dig_low == dig_high:
         raise BadField(f"{where}.physical_max", "the bounds span no range")
     gain = (high - low) / (dig_high - dig_low)
-    return float(gain), float(low - gain * dig_low), _edf_fields(channel, bounds)
+    try:
+        return float(gain), float(low - gain * dig_low), _edf_fields(channel, bounds)
+    except OverflowError as error:
+        raise BadField(f"{where}.physical_max", "the bounds span more than a double holds") from (
+            error
+        )
+
+
+def _within_type(channel: DeclaredChannel, dtype: np.dtype[Any], where: str) -> None:
+    if dtype.kind != "i":
+        return
+    limits = np.iinfo(dtype)
+    for name in ("digital_min", "digital_max"):
+        if not limits.min <= getattr(channel, name) <= limits.max:
+            raise BadField(
+                f"{where}.{name}",
+                f"expected {limits.min} to {limits.max}, as {dtype.name} holds them",
+            )
 
 
 def _edf_fields(channel: DeclaredChannel, bounds: list[float]) -> dict[str, str]:

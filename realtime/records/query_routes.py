@@ -148,7 +148,11 @@ def eeg(
     return Response(
         _encoded(entry, pages, form),
         media_type=MEDIA[form],
-        headers={**caching.headers(entry, tag), **_about(views, pages)},
+        headers={
+            **caching.headers(entry, tag),
+            "Accept-Ranges": "none",
+            **_about(views, pages),
+        },
     )
 
 

@@ -124,8 +124,8 @@ class DeclaredChannel(Message):
     unit: Annotated[str, Field(max_length=40)] = "uV"
     physical_min: Seconds | None = None
     physical_max: Seconds | None = None
-    digital_min: Annotated[int, Field(strict=True)] | None = None
-    digital_max: Annotated[int, Field(strict=True)] | None = None
+    digital_min: Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)] | None = None
+    digital_max: Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)] | None = None
     factor: Seconds | None = None
     offset: Seconds | None = None
 

@@ -333,3 +333,19 @@ def test_an_export_is_noted_in_the_chain(home: Path, tmp_path: Path) -> None:
     with RecordingStore.open(settings.store_url, settings.catalog_url) as store:
         events = [row.event for row in store.catalog.audit(store.catalog.find("b.bdf"))]
     assert events[-1] == "exported"
+
+
+def test_an_output_is_replaced_only_if_that_is_said(home: Path, tmp_path: Path) -> None:
+    for form, name in (("edf", "x.edf"), ("nwb", "x.nwb"), ("csv", "table")):
+        words = ["--format", form, "--output", str(tmp_path / name)]
+        assert recordings(home, "export", "a.edf", *words).code == 0
+        assert recordings(home, "export", GAPPED, *words).code == 1
+        done = recordings(home, "export", "b.bdf", *words, "--overwrite")
+        assert done.code == 0, done.err
+
+
+def test_the_very_file_has_no_format(home: Path, tmp_path: Path) -> None:
+    output = str(tmp_path / "x.edf")
+    done = recordings(home, "export", "a.edf", "--original", "--format", "edf", "-o", output)
+    assert done.code == 2
+    assert "leave --format out" in done.err

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -14,13 +13,12 @@ import pyarrow as pa
 import pytest
 
 from realtime.records.batches import batch_rows
-from realtime.records.declaring import new_recording
 from realtime.records.listing import start_time
 from realtime.wire.fields import BadField
-from realtime.wire.records import DeclareRecording
 from storage.catalog_rows import RecordingEntry
 from tests.support.record_posts import (
     ARROW,
+    BOUNDS,
     LABELS,
     PATIENT,
     RATE,
@@ -126,9 +124,7 @@ def test_a_place_that_nobody_reaches(
 
 
 @pytest.mark.parametrize("shift_us", [0, 10**15, -(10**15)])
-def test_the_farthest_place_is_read_at_once(
-    client: httpx.Client, name: str, shift_us: int
-) -> None:
+def test_the_farthest_place_is_read_at_once(client: httpx.Client, name: str, shift_us: int) -> None:
     declare(client, name)
     assert post_raw(client, name, SECOND, 0).status_code == 201
     answer = post_raw(client, name, SECOND, 10**9 * RATE, gap=True, shift_us=shift_us)
@@ -152,6 +148,25 @@ def test_a_name_of_a_folder(client: httpx.Client, name: str, wrong: str) -> None
     assert problem(client.post("/ingest", json=posted), 422)["errors"][0]["field"] == "patient_id"
 
 
+@pytest.mark.parametrize(
+    ("bounds", "field"),
+    [
+        ({"digital_max": 32768}, "digital_max"),
+        ({"digital_min": -32769}, "digital_min"),
+        (
+            {"physical_min": -1.7e308, "physical_max": 1.7e308, "digital_min": 0, "digital_max": 1},
+            "physical_max",
+        ),
+    ],
+)
+def test_bounds_that_nothing_holds(
+    client: httpx.Client, name: str, bounds: dict[str, float], field: str
+) -> None:
+    channel = {"label": "A", **BOUNDS, **bounds}
+    answer = client.post("/recordings", json=declaration(name, channels=[channel]))
+    assert fields_of(answer) == [f"groups[0].channels[0].{field}"]
+
+
 def fields_of(answer: httpx.Response) -> list[str]:
     return [each["field"] for each in problem(answer, 422)["errors"]]
 
@@ -167,7 +182,7 @@ def test_each_refusal_names_its_field(client: httpx.Client, name: str) -> None:
     assert fields_of(post_raw(client, name, SECOND, far * RATE)) == ["start_sample"]
     late = chunk(name, physical(SECOND), float(far))
     assert fields_of(client.post("/ingest", json=late)) == ["start"]
-    long = np.zeros((len(LABELS), 130_000), np.int16)
+    long = np.zeros((len(LABELS), 480_000), np.int16)
     assert fields_of(post_raw(client, name, long, RATE)) == ["body"]
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
+from realtime.wire.records import Identifier
 from storage.edf import EdfSource
+from storage.errors import UsageError
 from storage.gdf import GdfSource
 from storage.identity import IdentityKey
-from storage.naming import Names, name_recording
+from storage.naming import Names, check_names, name_recording
 from storage.nwb import NwbSource
 from storage.nwb_export import NwbSink
 from storage.persons import NameMask
@@ -117,6 +120,15 @@ def test_an_nwb_file_may_name_its_subject(tmp_path: Path, subject: str, person: 
         file.require_group("general/subject")["subject_id"] = subject
     with NwbSource(str(path)) as source_of_nwb:
         assert person_of(source_of_nwb) == person
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\n", "x" * 201])
+def test_names_that_no_route_takes_are_wrong_usage(name: str) -> None:
+    with pytest.raises(UsageError, match=r"--recording-id .*choose another name"):
+        check_names(patient="p1", recording_id=name)
+    with pytest.raises(ValidationError):
+        TypeAdapter(Identifier).validate_python(name)
+    check_names(patient=None, recording_id="night 1.edf")
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from storage.errors import Unreachable
 from storage.leases import lease
-from storage.sources import open_recording
+from storage.sources import Skipped, find_recordings, open_recording
+from tasks import finding
 from tasks.callers import DirectCaller
 from tasks.finding import find_files
 from tasks.ingest import ingest_all
@@ -102,3 +105,30 @@ def test_labels_carry_no_names(ward: Path) -> None:
     assert [one.label for one in found] == ["file 1 of 3", "file 2 of 3", "file 3 of 3"]
     assert found[2].reason is not None
     assert not found[2].aside
+
+
+def test_a_place_that_cannot_be_looked_into_stops_no_other(
+    ward: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def expand(given: list[str]) -> Iterator[str | Skipped]:
+        if given[0].startswith("s3://"):
+            raise Unreachable("s3://gone: nobody answers; try again later")
+        return find_recordings(given)
+
+    monkeypatch.setattr(finding, "find_recordings", expand)
+    request = IngestRequest(sources=("s3://gone", str(ward)))
+    first, *others = ingest_all(request, DirectCaller(CountedProgress()))
+    assert (first.source, first.outcome) == ("s3://gone", "failed")
+    assert "nobody answers" in str(first.reason)
+    assert [one.outcome for one in others] == ["stored", "stored"]
+
+
+def test_a_file_that_fails_is_shown_to_others_without_its_name(ward: Path) -> None:
+    bad = ward / "Haagse_Harry.edf"
+    bad.write_bytes(b"0       nothing")
+    results = ingest_all(IngestRequest(sources=(str(ward),)), DirectCaller(CountedProgress()))
+    (failed,) = [one for one in results if one.failed]
+    assert "Harry" in str(failed.reason)
+    shown = f"{failed.title} {failed.shown_reason}"
+    assert "file 1 of 3" in shown
+    assert "Harry" not in shown
