@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, insert, select
 from storage.audit import AuditEvent, digest_of
 from storage.catalog_audit import append_events, lock_recording
 from storage.catalog_rows import RecordingEntry, StoredAnnotation
+from storage.catalog_rows import listed as as_tuple
 from storage.catalog_tables import annotation
 from storage.database import utc_now
 from storage.errors import AlreadyExists, NotFound, UsageError
@@ -212,7 +213,7 @@ def _stored(row: Row[Any]) -> StoredAnnotation:
             text=row.text,
             kind=row.kind,
             source=row.source,
-            channels=tuple(row.channels),
+            channels=as_tuple(row.channels),
         ),
         beyond_end=row.beyond_end,
         voided=row.voided,

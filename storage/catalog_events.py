@@ -50,6 +50,8 @@ class CatalogEvent:
 
     def follows(self, sequence: int, previous: str) -> bool:
         """Return whether the row is what it was, and follows from the one before it."""
+        if not isinstance(self.detail, Mapping):
+            return False
         try:
             own = _hash(
                 previous, self.sequence, self.event, self.subject, dict(self.detail), self.at

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from storage.audit import AuditEvent
 from storage.catalog_audit import append_events
 from storage.catalog_groups import group_facts, groups, insert_group
-from storage.catalog_rows import LIVE, NewRecording, RecordingEntry
+from storage.catalog_rows import LIVE, NewRecording, RecordingEntry, listed
 from storage.catalog_tables import patient, recording, seal
 from storage.database import utc_now
 from storage.errors import AlreadyExists, Busy, NotFound, UsageError
@@ -46,7 +46,7 @@ def _entry(row: Row[Any]) -> RecordingEntry:
         sealed=row.sealed_at is not None,
         created_at=row.created_at,
         source_sha256=row.source_sha256,
-        notes=tuple(row.notes),
+        notes=listed(row.notes),
     )
 
 

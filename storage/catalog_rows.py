@@ -302,3 +302,10 @@ class RecordingSummary:
     channels: tuple[str, ...]
     rates_hz: tuple[float, ...]
     size_bytes: int
+
+
+def listed(value: object) -> tuple[Any, ...]:
+    """Return a list of the database; what is none was not written by us, even if it is empty."""
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} stands where a list was written")
+    return tuple(value)

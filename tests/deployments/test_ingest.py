@@ -115,7 +115,7 @@ def test_a_folder_of_something_else_is_one_line(tmp_path: Path, home: Path) -> N
 
 
 def test_patient_and_name_as_given(ward: Path, home: Path) -> None:
-    words = ("--patient", "p17", "--recording-id", "night/1")
+    words = ("--patient", "p17", "--recording-id", "night-1")
     refused = ingest(home, str(ward), *words)
     assert refused.code == 2
     assert "--recording-id names one recording" in refused.err

@@ -87,6 +87,8 @@ CHANGES = [
     ("DELETE FROM chunk WHERE start = 512", "chunk 0/512 of audit row 5 is missing"),
     ("UPDATE annotation SET text = 'y'", "is not what audit row 10 says"),
     ("UPDATE annotation SET voided = NOT voided", "is not what audit row 10 says"),
+    ("UPDATE annotation SET channels = '{}'", "a annotation row holds what nobody wrote"),
+    ("UPDATE recording SET notes = '{}' WHERE id = 2", "a created row holds what nobody wrote"),
     ("DELETE FROM annotation", "of audit row 10 is missing"),
     ("UPDATE block SET sha256 = 'x'", "block 0/0/0 is not what audit row 12 says"),
     ("UPDATE block SET through = 7", "block 0/0/0 is not what audit row 12 says"),
