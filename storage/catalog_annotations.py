@@ -38,7 +38,7 @@ def listed(
         .where(annotation.c.recording_id == entry.id)
         .order_by(annotation.c.onset_us, annotation.c.id)
     )
-    found = [_stored(row) for row in connection.execute(query)]
+    found = [_stored(row) for row in connection.execute(query).all()]
     if history:
         return sorted(found, key=lambda one: (str(one.uuid), one.version))
     last: dict[UUID, int] = {}

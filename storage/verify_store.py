@@ -397,6 +397,12 @@ class _Verifying:
             self._check_file(key, digest, row.sequence)
         for group in groups:
             blocks = self._parts.catalog.blocks(group)
+            # A changed number of a generation would stand for as many files.
+            strange = [each for each in blocks if f"g{each.generation}/{METADATA}" not in files]
+            if strange:
+                message = f"generation {strange[0].generation} was not there when it was sealed"
+                self._add(row.sequence, self._files.where(strange[0].key), message)
+                continue
             length = self._parts.catalog.extent(group)
             for key, content in final_metadata(group, blocks, length).items():
                 if files.get(key) != hashlib.sha256(content).hexdigest():

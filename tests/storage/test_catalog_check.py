@@ -134,7 +134,7 @@ def test_a_change_is_found(full: tuple[Catalog, RecordingEntry], change: str, sa
         ("UPDATE audit SET start = 'x' WHERE recording_id = 2 AND sequence = 4", "audit row 4"),
         ("UPDATE audit SET num_samples = 'x' WHERE sequence = 4", "audit row 4"),
         ("UPDATE channel SET details = '{' WHERE group_id = 2", "group 0 is not what"),
-        ("UPDATE recording SET notes = '{' WHERE id = 2", "created row is not what audit row 1"),
+        ("UPDATE recording SET notes = '{' WHERE id = 2", "a created row holds what nobody wrote"),
         ("UPDATE block SET created_at = 'x'", "a block row holds what nobody wrote"),
         ("UPDATE chunk SET n_samples = 'x' WHERE start = 256", "chunk 0/256 is not what"),
         ("UPDATE quarantine SET body = 'text'", "a conflict row holds what nobody wrote"),
