@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -32,7 +33,7 @@ from storage.errors import DigestMismatch
 from storage.geometry import block_span, blocks_of
 from storage.heads import record_head
 from storage.leases import Held
-from storage.parts import Parts
+from storage.parts import Parts, sweep
 from storage.spans import Span
 from storage.store_commits import commit_block
 from storage.zarr_recordings import RecordingFiles
@@ -73,12 +74,6 @@ def compact(parts: Parts, entry: RecordingEntry, actor: str = "compaction") -> i
         if count:
             record_head(parts.catalog, files, entry)
         return count
-
-
-def sweep(parts: Parts, entry: RecordingEntry) -> None:
-    """Remove what a worker that died had written aside. Only under the recording's lease."""
-    for name in list(parts.folder.leftovers(f"rec/{entry.uuid}")):
-        parts.folder.delete(name)
 
 
 def whole_blocks(
@@ -154,19 +149,22 @@ def move_block(
     if earlier is not None:
         files.read_samples(group, earlier, Span(0, group.block_samples), samples)
     overlay(group, holdings.inbox, span, samples)
+    chunks = [_lightened(chunk, span) for chunk in holdings.inbox]
+    segments, through = within(holdings.segments, span), holdings.through
+    del holdings
     length = (max([number, *written]) + 1) * group.block_samples
     block, back = files.write_block(
         group,
         number,
         0 if earlier is None else earlier.generation + 1,
         samples,
-        within(holdings.segments, span),
+        segments,
         length,
     )
-    for chunk in holdings.inbox:
+    for chunk in chunks:
         check_chunk(entry, group, chunk, span, back)
-    now = {**written, number: block.entry(holdings.through)}
-    emptied = [chunk.start for chunk in holdings.inbox if _is_stored(group, chunk, now)]
+    now = {**written, number: block.entry(through)}
+    emptied = [chunk.start for chunk in chunks if _is_stored(group, chunk, now)]
     with parts.catalog.writing() as connection:
         commit_block(
             connection,
@@ -175,10 +173,20 @@ def move_block(
             group,
             block,
             actor,
-            through=holdings.through,
+            through=through,
             emptied=emptied,
         )
     written[number] = now[number]
+
+
+def _lightened(chunk: InboxChunk, span: Span) -> InboxChunk:
+    """Return a chunk without its samples, which lie in the block, unless it reaches beyond it.
+
+    The samples of a whole block would otherwise be held twice until it is written.
+    """
+    if span.start <= chunk.start and chunk.start + chunk.n_samples <= span.stop:
+        return replace(chunk, body=b"")
+    return chunk
 
 
 def _is_stored(group: StoredGroup, chunk: InboxChunk, written: Mapping[int, BlockEntry]) -> bool:

@@ -204,6 +204,7 @@ def _sqlite_engine(url: URL) -> Engine:
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=WAIT_S,
+        pool_use_lifo=True,
         connect_args={"timeout": WAIT_S, "check_same_thread": False, "isolation_level": None},
         json_deserializer=_read_json,
     )

@@ -17,7 +17,7 @@ from storage.audit import canonical_json
 from storage.catalog import Catalog
 from storage.catalog_rows import RecordingEntry
 from storage.errors import Busy, NotFound
-from storage.parts import Parts
+from storage.parts import Parts, sweep
 from storage.zarr_recordings import RecordingFiles
 
 HEAD = "head.json"
@@ -80,6 +80,8 @@ def try_record_head(parts: Parts, entry: RecordingEntry) -> bool:
     """Write the present head unless somebody works on the recording, who will do it then."""
     try:
         with parts.working(entry, "head", waits_s=0) as held:
+            # Of a sealed recording nobody else removes what a dead worker left.
+            sweep(parts, entry)
             record_head(parts.catalog, parts.files(entry, held), entry)
     except Busy:
         return False

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.geometry import LEVELS
+from storage.geometry import LEVELS, UNIT
 from storage.spans import Span
 
 BLOCK_LEVELS = LEVELS[:2]
@@ -79,16 +79,24 @@ def pyramid(samples: NDArray[Any], held: Iterable[Span]) -> dict[int, NDArray[An
     held
         Which of them are there, in order.
     """
-    lows, highs = _without_gaps(samples, held)
-    levels = {}
-    below = 1
-    for level in BLOCK_LEVELS:
-        steps = (level // below).bit_length() - 1
-        for _ in range(steps):
-            lows = np.minimum(lows[:, 0::2], lows[:, 1::2])
-            highs = np.maximum(highs[:, 0::2], highs[:, 1::2])
-        levels[level] = np.stack((lows, highs))
-        below = level
+    n_channels, n_samples = samples.shape
+    levels = {
+        level: np.empty((2, n_channels, n_samples // level), samples.dtype)
+        for level in BLOCK_LEVELS
+    }
+    absent = _absent(n_samples, held)
+    # Piece by piece: at once it would take as much memory as one or two further blocks.
+    for start in range(0, n_samples, UNIT):
+        piece = slice(start, start + UNIT)
+        lows, highs = _without_gaps(samples[:, piece], absent[piece])
+        below = 1
+        for level, bins in levels.items():
+            for _ in range((level // below).bit_length() - 1):
+                lows = np.minimum(lows[:, 0::2], lows[:, 1::2])
+                highs = np.maximum(highs[:, 0::2], highs[:, 1::2])
+            at = slice(start // level, start // level + lows.shape[1])
+            bins[0, :, at], bins[1, :, at] = lows, highs
+            below = level
     return levels
 
 
@@ -128,18 +136,24 @@ def merge_samples(
     """Take the extremes of samples ``(n_channels, n_samples)`` over, as ``merge_bins`` does."""
     for span in held:
         piece = samples[:, span.start : span.stop]
-        lows, highs = _without_gaps(piece, [Span(0, len(span))])
+        lows, highs = _without_gaps(piece, np.zeros(len(span), np.bool_))
         if lows is highs:
             merge_bins(into, np.broadcast_to(piece, (2, *piece.shape)), at + span.start, factor)
         else:
             merge_bins(into, np.stack((lows, highs)), at + span.start, factor)
 
 
-def _without_gaps(samples: NDArray[Any], held: Iterable[Span]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the samples twice, with what is no number an empty bin's low and high."""
-    absent = np.ones(samples.shape[1], np.bool_)
+def _absent(n_samples: int, held: Iterable[Span]) -> NDArray[np.bool_]:
+    absent = np.ones(n_samples, np.bool_)
     for span in held:
         absent[span.start : span.stop] = False
+    return absent
+
+
+def _without_gaps(
+    samples: NDArray[Any], absent: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the samples twice, with what is no number an empty bin's low and high."""
     low, high = nothing(samples.dtype)
     missing: Any = absent
     if samples.dtype.kind == "f":

@@ -60,3 +60,9 @@ class Parts:
                 check_unnamed(connection, entry, keys)
 
         return RecordingFiles(self.folder, self.reader, entry.uuid, replacing)
+
+
+def sweep(parts: Parts, entry: RecordingEntry) -> None:
+    """Remove what a worker that died had written aside. Only under the recording's lease."""
+    for name in list(parts.folder.leftovers(f"rec/{entry.uuid}")):
+        parts.folder.delete(name)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from storage.catalog_audit import head
 from storage.catalog_rows import BlockEntry, RecordingEntry, StoredGroup
-from storage.compaction import move_block, sweep, unstored_blocks
+from storage.compaction import move_block, unstored_blocks
 from storage.errors import Busy, CorruptRecording
 from storage.heads import record_head
 from storage.leases import Held
 from storage.overview import WHOLE_LEVELS, empty_bins, merge_bins
-from storage.parts import Parts
+from storage.parts import Parts, sweep
 from storage.spans import Span
 from storage.store_commits import commit_seal
 from storage.zarr_recordings import (

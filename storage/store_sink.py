@@ -27,7 +27,6 @@ from storage.catalog_rows import (
     RecordingEntry,
     StoredGroup,
 )
-from storage.compaction import sweep
 from storage.edf_original import rebuild
 from storage.errors import (
     AlreadyExists,
@@ -41,7 +40,7 @@ from storage.grid_source import Placed, PlacedBlock, by_blocks, grid_time_us, pl
 from storage.heads import record_head
 from storage.identity_keys import key_of
 from storage.leases import Held
-from storage.parts import Parts
+from storage.parts import Parts, sweep
 from storage.protocols import (
     MASKED_ANNOTATIONS,
     OriginalSource,

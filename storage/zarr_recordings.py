@@ -281,31 +281,31 @@ class RecordingFiles:
         # Samples first: arrays never seem longer than they are.
         self.put(files)
         self.put_metadata(metadata)
-        back = self._read_back(files)
-        key = block_key(generation, "sig", group, number)
-        layout, where = layouts["sig"], self.where(key)
-        rests = layout.decode_all(back[key], where)
-        if rests.tobytes() != samples.tobytes():
+        own = block_key(generation, "sig", group, number)
+        # The samples first, and not kept: a block's memory is then not needed thrice.
+        content = self._read_back(own, files.pop(own))
+        size, digest = len(content), hashlib.sha256(content).hexdigest()
+        layout, where = layouts["sig"], self.where(own)
+        rests = layout.decode_all(content, where)
+        del content
+        if not _same(rests, samples, layout.chunk):
             raise DigestMismatch(
                 f"{where}: holds other samples than were written; the codec or the memory of this "
                 "machine fails, check it and start again"
             )
-        digests = {key: hashlib.sha256(content).hexdigest() for key, content in back.items()}
-        return (
-            WrittenBlock(number, generation, key, len(back[key]), digests.pop(key), digests),
-            rests,
-        )
+        digests: dict[str, str] = {}
+        for key, written in files.items():
+            digests[key] = hashlib.sha256(self._read_back(key, written)).hexdigest()
+        return WrittenBlock(number, generation, own, size, digest, digests), rests
 
-    def _read_back(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
-        back = {}
-        for key, content in files.items():
-            back[key] = self._folder.read(self.name(key))
-            if back[key] != content:
-                raise DigestMismatch(
-                    f"{self.where(key)}: is not what was written; the medium may be damaged, or "
-                    "another process writes there; start again"
-                )
-        return back
+    def _read_back(self, key: str, written: bytes) -> bytes:
+        content = self._folder.read(self.name(key))
+        if content != written:
+            raise DigestMismatch(
+                f"{self.where(key)}: is not what was written; the medium may be damaged, or "
+                "another process writes there; start again"
+            )
+        return content
 
     def read_samples(
         self, group: StoredGroup, block: BlockEntry, span: Span, out: NDArray[np.generic]
@@ -374,6 +374,14 @@ class RecordingFiles:
         except NotFound as error:
             raise CorruptRecording(f"{error}; restore it from a copy") from error
         return layout.decode_all(content, where, span)
+
+
+def _same(one: NDArray[np.generic], other: NDArray[np.generic], piece: int) -> bool:
+    """Return whether two blocks have the same bytes, NaN among them; compared in pieces."""
+    return one.shape == other.shape and all(
+        one[:, start : start + piece].tobytes() == other[:, start : start + piece].tobytes()
+        for start in range(0, one.shape[1], piece)
+    )
 
 
 def chunks_held(held: Iterable[Span], chunk: int, chunks: int) -> NDArray[np.bool_]:

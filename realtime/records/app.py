@@ -86,12 +86,11 @@ def create_app(store: RecordingStore, settings: RecordsSettings) -> FastAPI:
 
 
 def _warm_up() -> None:
-    """Import what the first window or the first filter would otherwise wait for, a second each.
+    """Import what the first filter would otherwise wait for, more than a second.
 
     Meanwhile chunks are taken already.
     """
-    for module in ("storage.zarr_arrays", "scipy.signal"):
-        importlib.import_module(module)
+    importlib.import_module("scipy.signal")
 
 
 def _assemble(store: RecordingStore, settings: RecordsSettings) -> Parts:

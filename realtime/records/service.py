@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from realtime.records.app import create_app
+from realtime.runtime.allocator import share_one_arena
 from realtime.runtime.serving import bind, serve
 from storage.recording_store import RecordingStore
 from storage.settings import RecordsSettings
@@ -29,6 +30,7 @@ def run(settings: RecordsSettings, *, announce: Callable[[str], None]) -> None:
     UsageError
         If the port is taken, or tokens are not required where they must be.
     """
+    share_one_arena()
     bound = bind(settings.host, settings.port)
     try:
         with RecordingStore.open(

@@ -22,6 +22,7 @@ from tests.support.records_server import RecordsServer
 
 MB = 1_000_000
 MOST = 300 * MB
+SERVICE_MOST = 260 * MB
 GROWTH = 30 * MB
 SERVICE_GROWTH = 50 * MB
 SHORT_H = 1 / 6
@@ -107,5 +108,5 @@ def test_the_service_takes_as_much_memory_for_an_hour_as_for_minutes(
             status = Path(f"/proc/{server.process.pid}/status").read_text()
             peaks.append(peak_of(status))
             print(f"\nservice after {hours:.2f} h came in: peak {peaks[-1] / MB:.0f} MB")
-    assert peaks[-1] < MOST
+    assert peaks[-1] < SERVICE_MOST
     assert peaks[-1] - peaks[0] < SERVICE_GROWTH

@@ -30,8 +30,9 @@ from tests.support.live_writer import LATE, SPANS, finish, open_home
 from tests.support.postgres import PostgresServer
 from tests.support.stores import append, check_window, chunk, numbers
 
-CUTS = 400 if os.environ.get("RANVIER_SOAK") else 12
-LONG = pytest.mark.timeout(3600 if os.environ.get("RANVIER_SOAK") else 300)
+SOAK = bool(os.environ.get("RANVIER_SOAK"))
+CUTS = 200 if SOAK else 12
+LONG = pytest.mark.timeout(3600 if SOAK else 300)
 KINDS = ["none", "some", "all"]
 
 
@@ -170,14 +171,12 @@ def cuts(run: Traced, seed: int) -> Iterator[tuple[int, str, SimulatedDisk]]:
         for after in (0, 1)
     ]
     chosen = {*rng.choices(changing, k=CUTS // 2), *rng.choices(delicate, k=CUTS // 2)}
-    if CUTS > 100:
-        chosen |= set(delicate)
     disk, done = SimulatedDisk(), 0
     for at in sorted(chosen):
         for call in run.calls[done:at]:
             disk.do(call)
         done = at
-        for kind in KINDS if CUTS > 100 else [rng.choice(KINDS)]:
+        for kind in KINDS if SOAK else [rng.choice(KINDS)]:
             yield at, kind, disk
 
 
