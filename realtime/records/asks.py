@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
-from realtime.records.channels import chosen
+from realtime.records.channels import chosen, electroencephalogram, labels_of, microvolts
 from realtime.records.page import within
 from realtime.signal.filters import Filter, design
-from realtime.signal.montages import AS_RECORDED, Montage, derive
+from realtime.signal.montages import AS_RECORDED, CUSTOM, Montage, definitions, derive
 from realtime.wire.fields import BadField, first_from
 from storage.catalog_rows import RecordingEntry, StoredGroup, StoredSegment
 from storage.errors import ChannelMismatch, UsageError
 from storage.recording_store import RecordingStore
 from storage.spans import Span
+
+REMEMBERED = 256  # filters; their design takes 0.6 ms
 
 Units = Literal["uV", "digital"]
 Method = Literal["minmax", "minmaxlttb", "none"]
@@ -43,6 +46,8 @@ class Ask:
         Corner frequencies of filters in hertz.
     montage
         What is derived from the recorded channels.
+    derive
+        What the montage ``custom`` shows, each such as ``C3-A1+A2``.
     """
 
     start: Fraction
@@ -56,6 +61,7 @@ class Ask:
     lp: float | None = None
     notch: float | None = None
     montage: str = AS_RECORDED
+    derive: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.end <= self.start:
@@ -65,6 +71,10 @@ class Ask:
         if self.units == "digital" and (self.filtered or self.derived):
             raise BadField(
                 "units", "digital gives the numbers as stored, without filter or montage"
+            )
+        if bool(self.derive) != (self.montage == CUSTOM):
+            raise BadField(
+                "derive", "what is derived goes with montage=custom; give both or none of them"
             )
 
     @property
@@ -89,11 +99,11 @@ class View:
     around
         The same with what the filter has to know on either side.
     members
-        Numbers of the channels that are shown, or that the montage is derived from.
+        Numbers of the channels that are shown, or that what is shown is derived from.
     segments
         Where in ``around`` there are samples.
     derivation
-        The montage, and the rows of it that are shown.
+        How what is shown is made of the members.
     """
 
     group: StoredGroup
@@ -103,12 +113,12 @@ class View:
     members: tuple[int, ...]
     segments: tuple[StoredSegment, ...]
     filtering: Filter | None
-    derivation: tuple[Montage, tuple[int, ...]] | None
+    derivation: Montage | None
 
     @property
     def n_channels(self) -> int:
         """Channels that are shown."""
-        return len(self.members) if self.derivation is None else len(self.derivation[1])
+        return len(self.members if self.derivation is None else self.derivation.labels)
 
     @property
     def n_samples(self) -> int:
@@ -145,25 +155,39 @@ def _derived(
     groups: Sequence[StoredGroup],
     ask: Ask,
 ) -> list[View]:
-    # The group with the most channels is the EEG; what else there is has other rates.
-    group = max(groups, key=lambda group: len(group.channels))
-    members = tuple(n for n, channel in enumerate(group.channels) if channel.unit == "uV")
+    # What else there is has other rates.
+    group = electroencephalogram(groups)
+    if group is None:
+        raise BadField("montage", "this recording has no channels yet")
+    candidates = microvolts(group)
     try:
-        montage = derive(ask.montage, [group.channels[number].label for number in members])
+        made = derive(ask.montage, labels_of(group, candidates), definitions(ask.derive))
     except (UsageError, ChannelMismatch) as error:
-        reason = str(error).removeprefix("montage").removeprefix(":").strip()
-        raise BadField("montage", reason) from error
-    rows = tuple(range(len(montage.labels)))
-    if ask.channels:
-        at = {label.lower(): row for row, label in enumerate(montage.labels)}
-        for name in ask.channels:
-            if name.lower() not in at:
-                raise BadField(
-                    "channels",
-                    f"{name!r} is not in montage {ask.montage}; it has {', '.join(montage.labels)}",
-                )
-        rows = tuple(at[name.lower()] for name in ask.channels)
-    return [_view(store, entry, group, ask, members, (montage, rows))]
+        field = "derive" if ask.montage == CUSTOM else "montage"
+        raise BadField(field, str(error).removeprefix(field).removeprefix(":").strip()) from error
+    montage, columns = made.chosen(_rows(made, ask))
+    members = tuple(candidates[column] for column in columns)
+    return [_view(store, entry, group, ask, members, montage)]
+
+
+def _rows(montage: Montage, ask: Ask) -> tuple[int, ...]:
+    """Return which derived channels are asked for: by label, in capitals or not; all, if none."""
+    at = {label.casefold(): row for row, label in enumerate(montage.labels)}
+    for name in ask.channels:
+        if name.casefold() not in at:
+            raise BadField(
+                "channels",
+                f"{name!r} is not in montage {ask.montage}; it has {', '.join(montage.labels)}",
+            )
+    names = ask.channels or montage.labels
+    return tuple(dict.fromkeys(at[name.casefold()] for name in names))
+
+
+@lru_cache(REMEMBERED)
+def _designed(
+    rate_hz: float, hp: float | None, lp: float | None, notch: float | None
+) -> Filter | None:
+    return design(rate_hz, hp, lp, notch)
 
 
 def _view(
@@ -172,13 +196,13 @@ def _view(
     group: StoredGroup,
     ask: Ask,
     members: tuple[int, ...],
-    derivation: tuple[Montage, tuple[int, ...]] | None = None,
+    derivation: Montage | None = None,
 ) -> View:
     stop = store.stop(entry, group.number)
     first, last = first_from(ask.start, group.rate), first_from(ask.end, group.rate)
     span = Span(min(first, stop), min(last, stop))
     try:
-        filtering = design(float(group.rate), ask.hp, ask.lp, ask.notch)
+        filtering = _designed(float(group.rate), ask.hp, ask.lp, ask.notch)
     except UsageError as error:
         field, _, reason = str(error).partition(": ")
         raise BadField(field, reason) from error

@@ -1,9 +1,10 @@
-"""Which channels are meant: by label, by key or by number."""
+"""Which channels are meant: by label, by key or by number; and which are of electrodes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from realtime.signal.electrodes import electrodes
 from realtime.wire.fields import BadField
 from storage.catalog_rows import StoredGroup
 
@@ -68,3 +69,27 @@ def chosen(
             if number not in members:
                 members.append(number)
     return [(group, tuple(found[group.number])) for group in groups if group.number in found]
+
+
+def microvolts(group: StoredGroup) -> tuple[int, ...]:
+    """Return the numbers of the channels of which a montage may be made."""
+    return tuple(
+        number
+        for number, channel in enumerate(group.channels)
+        if channel.unit == "uV" and not channel.dummy
+    )
+
+
+def labels_of(group: StoredGroup, members: Sequence[int]) -> tuple[str, ...]:
+    """Return the labels of some channels of a group."""
+    return tuple(group.channels[number].label for number in members)
+
+
+def electroencephalogram(groups: Sequence[StoredGroup]) -> StoredGroup | None:
+    """Return the group with the most electrodes; of several, the one with the most channels."""
+
+    def size(group: StoredGroup) -> tuple[int, int]:
+        graph = electrodes(labels_of(group, microvolts(group)))
+        return len(graph.scalp), len(group.channels)
+
+    return max(groups, key=size, default=None)

@@ -17,12 +17,13 @@ from realtime.records.asks import Ask, Method, Units, View, look
 from realtime.records.channels import named
 from realtime.records.encoders import JSON, RAW
 from realtime.records.forms import MEDIA, Form, form_of
+from realtime.records.montage_routes import Derive
 from realtime.records.openapi import problems
 from realtime.records.page import Page
 from realtime.records.state import Parts, PartsOf
 from realtime.records.windows import read
 from realtime.runtime.problems import Problem
-from realtime.signal.montages import AS_RECORDED
+from realtime.signal.montages import AS_RECORDED, MONTAGES
 from realtime.wire.fields import BadField, exact
 from storage.catalog_rows import RecordingEntry
 
@@ -98,8 +99,9 @@ def eeg(
     lp: Annotated[Corner, Query(description="Low pass, Hz.")] = None,
     notch: Annotated[Corner, Query(description="Notch, Hz.")] = None,
     montage: Annotated[
-        str, Query(max_length=40, description="recorded, double_banana, transverse, average, cz")
+        str, Query(max_length=40, description=f"{', '.join(MONTAGES)} (as `derive` says).")
     ] = AS_RECORDED,
+    derive: Derive = None,
     format: Annotated[Form | None, Query(description="Wins over the Accept header.")] = None,  # noqa: A002
     accept: Annotated[str | None, Header()] = None,
 ) -> Response:
@@ -133,12 +135,14 @@ def eeg(
         lp=lp,
         notch=notch,
         montage=montage,
+        derive=tuple(derive or ()),
     )
     views = look(parts.store, entry, groups, ask)
     tag = caching.tag_of(
         entry,
         ["eeg", form, ask.units, ask.agg, ask.max_points, hp, lp, notch, montage]
-        + [caching.facts(view) for view in views],
+        + [caching.facts(view) for view in views]
+        + [view.derivation.facts() for view in views if view.derivation is not None],
     )
     known = caching.unchanged(request, entry, tag)
     if known is not None:

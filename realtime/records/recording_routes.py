@@ -10,6 +10,7 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
+from realtime.records import montage_routes
 from realtime.records.access import AUDIT, EXPORT, INGEST, PHI, READ, CallerOf, Opened, opened
 from realtime.records.exporting import ExportForm, exported
 from realtime.records.listing import detail, item
@@ -25,6 +26,7 @@ MOST_ROWS = 10_000
 COUNTED = ("rows", "chunks", "blocks", "files", "samples")
 
 router = APIRouter(tags=["recordings"])
+router.include_router(montage_routes.router)
 ToRead = Annotated[Opened, Depends(opened(READ))]
 Instant = Annotated[float, Query(ge=0, le=1e10, allow_inf_nan=False)]
 _verifying = threading.BoundedSemaphore(VERIFYING_AT_ONCE)

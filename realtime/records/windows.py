@@ -17,11 +17,12 @@ from realtime.signal.decimation import (
     minmax_points,
     minmax_points_with_gaps,
 )
-from realtime.signal.filters import filter_stretches
+from realtime.signal.filters import Filter, filter_stretches
 from storage.catalog_rows import RecordingEntry, StoredChannel
 from storage.recording_store import RecordingStore
 from storage.spans import Span
 
+TOGETHER = 8  # channels are filtered at once: what stays in the cache
 FILTERED_FACTOR = 4  # a filter may look at so many times more than is answered at once
 
 
@@ -73,14 +74,14 @@ def _whole(store: RecordingStore, entry: RecordingEntry, view: View, ask: Ask) -
             for span, _ in joined(view.segments, view.group.rate)
         ]
         if view.derivation is not None:
-            montage, rows = view.derivation
-            values = np.ascontiguousarray(montage.apply(values.T).T[list(rows)])
+            values = view.derivation.apply(values.T).T
             curves = tuple(
-                Curve(key=montage.labels[row], label=montage.labels[row], unit="uV") for row in rows
+                Curve(key=label, label=label, unit="uV") for label in view.derivation.labels
             )
         if view.filtering is not None:
-            values = filter_stretches(view.filtering.sections, values.T, stretches).T
-        values = values[:, inside]
+            values = _filtered(view.filtering, values, stretches, inside)
+        else:
+            values = values[:, inside]
     page = Page(
         group=view.group.number,
         rate=view.group.rate,
@@ -125,6 +126,20 @@ def _physical(stored: NDArray[Any], channels: Sequence[StoredChannel]) -> NDArra
     out = np.empty((len(channels), len(stored)))
     for row, channel in enumerate(channels):
         channel.scaling.apply(stored[:, row], out=out[row])
+    return out
+
+
+def _filtered(
+    filtering: Filter, values: NDArray[np.float64], stretches: Sequence[Span], inside: slice
+) -> NDArray[np.float64]:
+    """Filter channels with their neighbourhood, and return what is inside.
+
+    Some at a time: 2.3 ms for 23 channels of 29 s at 256 Hz, where all at once take 3.7.
+    """
+    out = np.empty((len(values), inside.stop - inside.start))
+    for first in range(0, len(values), TOGETHER):
+        some = slice(first, first + TOGETHER)
+        out[some] = filter_stretches(filtering.sections, values[some].T, stretches).T[:, inside]
     return out
 
 

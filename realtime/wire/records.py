@@ -233,6 +233,41 @@ class RecordingDetail(RecordingItem):
     groups: list[GroupItem]
 
 
+class MontageItem(Message):
+    """A montage, and what of it can be made of a recording."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "cz",
+                    "title": "Cz reference",
+                    "channels": ["Fz-Cz", "Pz-Cz"],
+                    "missing": ["Fp1-Cz", "F7-Cz"],
+                    "others": ["ECG"],
+                    "reason": None,
+                }
+            ]
+        }
+    )
+
+    name: Annotated[str, Field(description="As `montage` of `GET /eeg` takes it.")]
+    title: str
+    channels: Annotated[
+        list[str],
+        Field(description="Labels of what can be made; the keys of channels for `recorded`."),
+    ]
+    missing: Annotated[list[str], Field(description="Labels of what cannot be made.")]
+    others: Annotated[
+        list[str],
+        Field(
+            description="Keys of recorded channels that are no electrode, such as `ECG`, to be "
+            "shown below as they were recorded; dummies left out."
+        ),
+    ]
+    reason: Annotated[str | None, Field(description="Why none of it can be made.")]
+
+
 AnnotationKind = Literal["note", "marker", "seizure"]
 
 

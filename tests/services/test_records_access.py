@@ -39,6 +39,7 @@ BELOW: list[tuple[str, str, str, dict[str, Any]]] = [
     ("GET", "/verify", "audit", {}),
     ("GET", "/overview", "eeg:read", {}),
     ("GET", "/dsa", "eeg:read", {}),
+    ("GET", "/montages", "eeg:read", {}),
     ("GET", "/spectrogram", "eeg:read", {"params": {"channel": "0", "start": 0, "end": 1}}),
     ("GET", "/export", "export", {"params": {"format": "csv"}}),
     (
@@ -308,7 +309,8 @@ def test_listening_beyond_this_machine_requires_tokens(folder: Path) -> None:
 def test_imports_of_the_service_are_few() -> None:
     code = (
         "import sys, realtime.records.service; "
-        "print([m for m in ('prefect', 'mne', 'pandas', 'dask') if m in sys.modules])"
+        "print([m for m in ('prefect', 'mne', 'pandas', 'dask', 'zarr', 'pyarrow', 'scipy') "
+        "if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
