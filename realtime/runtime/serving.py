@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from realtime.runtime.direct_websocket import DirectWebSocketProtocol
 from storage.errors import UsageError
 
 DRAIN_S = 10
@@ -110,14 +111,21 @@ def server(
     certificate: Path | None = None,
     private_key: Path | None = None,
     announce: Callable[[], None] = lambda: None,
+    *,
+    direct: bool = False,
 ) -> GracefulServer:
-    """Return a server for an application, not yet running."""
+    """Return a server for an application, not yet running.
+
+    With ``direct`` its WebSocket endpoints may write prepared frames straight to their
+    connections, see ``direct_websocket``; nothing is compressed there.
+    """
     return GracefulServer(
         uvicorn.Config(
             app,
             loop="uvloop",
             http="httptools",
-            ws="websockets-sansio",
+            ws=DirectWebSocketProtocol if direct else "websockets-sansio",
+            ws_per_message_deflate=not direct,
             ws_max_size=LONGEST_MESSAGE,
             log_config=None,
             access_log=False,  # addresses carry pseudonyms; requests are counted instead
@@ -138,6 +146,8 @@ def serve(
     certificate: Path | None = None,
     private_key: Path | None = None,
     ready: Callable[[str], None] | None = None,
+    *,
+    direct: bool = False,
 ) -> None:
     """Answer requests until the process is told to stop, then finish those under way.
 
@@ -151,6 +161,8 @@ def serve(
         PEM files for TLS.
     ready
         Called with the address when requests are answered.
+    direct
+        Whether WebSocket endpoints may write straight to their connections.
     """
     url = url_of(bound, certificate is not None)
 
@@ -159,7 +171,7 @@ def serve(
         if ready is not None:
             ready(url)
 
-    running = server(app, certificate, private_key, announce)
+    running = server(app, certificate, private_key, announce, direct=direct)
     bound.listen(running.config.backlog)
     try:
         running.run(sockets=[bound])
