@@ -44,6 +44,7 @@ soak: venv
 benchmark: venv
 	$(UV) run --group test ranvier benchmark convert
 	$(UV) run --group test ranvier benchmark records
+	$(UV) run --group test ranvier benchmark viewer
 
 image:
 	docker build --tag $(IMAGE) --file deployments/Dockerfile .

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -57,7 +58,33 @@ def _variable(name: str, *others: str) -> AliasChoices:
     return AliasChoices(f"RANVIER_{name}", *others)
 
 
-class RecordsSettings(BaseSettings):
+class _ServiceSettings(BaseSettings):
+    """What the settings of each service have in common: a home, and variables of our own names.
+
+    Fields can be given by name, too, which wins over the environment.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    home: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("ranvier")),
+        validation_alias=_variable("HOME"),
+    )
+
+    def __init__(self, **given: Any) -> None:
+        # By the variables' names, since otherwise HOME and PORT would be taken for ours as well.
+        known = type(self).model_fields
+        if unknown := set(given) - set(known):
+            raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+        super().__init__(**{_first_name(known[name]): value for name, value in given.items()})
+
+    @field_validator("home")
+    @classmethod
+    def _absolute_home(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+
+class RecordsSettings(_ServiceSettings):
     """Where recordings rest, and how they are served.
 
     Everything lies under ``home`` unless a variable says otherwise. Fields can be given by name,
@@ -89,12 +116,6 @@ class RecordsSettings(BaseSettings):
         are moved from the database to the store; 0 for never.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
-
-    home: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_data_dir("ranvier")),
-        validation_alias=_variable("HOME"),
-    )
     store: str | None = Field(default=None, validation_alias=_variable("STORE"))
     database_url: SecretStr | None = Field(
         default=None, validation_alias=_variable("DATABASE_URL", "DATABASE_URL")
@@ -115,14 +136,7 @@ class RecordsSettings(BaseSettings):
         default=10.0, ge=0, validation_alias=_variable("RECORDS_SECONDS_BETWEEN_COMPACTIONS")
     )
 
-    def __init__(self, **given: Any) -> None:
-        # By the variables' names, since otherwise HOME and PORT would be taken for ours as well.
-        known = type(self).model_fields
-        if unknown := set(given) - set(known):
-            raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
-        super().__init__(**{_first_name(known[name]): value for name, value in given.items()})
-
-    @field_validator("home", "identity_key")
+    @field_validator("identity_key")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -152,12 +166,88 @@ class RecordsSettings(BaseSettings):
         return self.identity_key or self.home / "identity.key"
 
 
+class ViewerSettings(_ServiceSettings):
+    """Where the viewer listens, and which recordings it shows.
+
+    Fields can be given by name, too, which wins over the environment.
+
+    Parameters
+    ----------
+    home
+        ``RANVIER_HOME``; default the user's data folder.
+    host, port
+        ``RANVIER_VIEWER_HOST``, ``RANVIER_VIEWER_PORT``: where the viewer listens.
+    records_url
+        ``RANVIER_RECORDS_URL``: the records service.
+    token
+        ``RANVIER_TOKEN``: lent to whoever opens the viewer on this machine; never to others.
+    montages
+        ``RANVIER_VIEWER_MONTAGES``: a YAML file of montages, or a folder of such files; default
+        ``<home>/montages``.
+    sign_in
+        ``RANVIER_VIEWER_SIGN_IN``: whether people sign in with a token of their own; None: unless
+        the viewer listens on this machine alone.
+    certificate, private_key
+        ``RANVIER_VIEWER_CERTIFICATE``, ``RANVIER_VIEWER_PRIVATE_KEY``: PEM files for TLS.
+    """
+
+    host: str = Field(default="127.0.0.1", validation_alias=_variable("VIEWER_HOST"))
+    port: int = Field(default=8050, ge=0, le=65535, validation_alias=_variable("VIEWER_PORT"))
+    records_url: str = Field(
+        default="http://127.0.0.1:8000", validation_alias=_variable("RECORDS_URL")
+    )
+    token: SecretStr | None = Field(default=None, validation_alias=_variable("TOKEN"))
+    montages: Path | None = Field(default=None, validation_alias=_variable("VIEWER_MONTAGES"))
+    sign_in: bool | None = Field(default=None, validation_alias=_variable("VIEWER_SIGN_IN"))
+    certificate: Path | None = Field(default=None, validation_alias=_variable("VIEWER_CERTIFICATE"))
+    private_key: Path | None = Field(default=None, validation_alias=_variable("VIEWER_PRIVATE_KEY"))
+
+    @field_validator("montages", "certificate", "private_key")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("records_url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+            raise ValueError(
+                f"{_without_password(url)} is no address such as http://127.0.0.1:8000"
+            )
+        if parts.username or parts.password:
+            raise ValueError("the address holds a name or password; give RANVIER_TOKEN instead")
+        return url.rstrip("/")
+
+    @property
+    def montages_path(self) -> Path:
+        """A YAML file of montages, or a folder of such files."""
+        return self.montages or self.home / "montages"
+
+
+def _without_password(url: str) -> str:
+    return url.rpartition("@")[2]
+
+
+Settings = TypeVar("Settings", bound=_ServiceSettings)
+
+
 def records_settings(**given: Any) -> RecordsSettings:
+    """Return the settings of the records service; see ``_read``."""
+    return _read(RecordsSettings, given)
+
+
+def viewer_settings(**given: Any) -> ViewerSettings:
+    """Return the settings of the viewer; see ``_read``."""
+    return _read(ViewerSettings, given)
+
+
+def _read(kind: type[Settings], given: dict[str, Any]) -> Settings:
     """Return the settings of the environment, with those that a person gave instead.
 
     Parameters
     ----------
-    **given
+    given
         Fields by name; None for what the environment says.
 
     Raises
@@ -166,7 +256,7 @@ def records_settings(**given: Any) -> RecordsSettings:
         If one of them is not understood.
     """
     try:
-        return RecordsSettings(**{name: v for name, v in given.items() if v is not None})
+        return kind(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         name = str(first["loc"][0])

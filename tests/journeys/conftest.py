@@ -1,7 +1,8 @@
-"""Fixtures for journeys: a PostgreSQL beside what every test has."""
+"""Fixtures for journeys: a PostgreSQL, and a browser, beside what every test has."""
 
 from __future__ import annotations
 
 from tests.support.databases import postgres
+from tests.support.viewing import browser, pages, problems, pytest_runtest_makereport
 
-__all__ = ["postgres"]
+__all__ = ["browser", "pages", "postgres", "problems", "pytest_runtest_makereport"]

@@ -60,4 +60,4 @@ def test_what_is_not_understood_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
         records_settings()
     assert "\n" not in str(caught.value)
     with pytest.raises(TypeError, match="no such setting: prot"):
-        RecordsSettings(prot=1)
+        RecordsSettings(prot=1)  # type: ignore[call-arg]

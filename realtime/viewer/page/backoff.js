@@ -1,0 +1,6 @@
+// How long to wait before the next try, after so many that failed.
+
+const WAITS_S = [1, 2, 4, 8, 15];
+
+/** Return seconds: short at first, never more than a quarter of a minute. */
+export const waitFor = (failures) => WAITS_S[Math.min(failures, WAITS_S.length - 1)];
