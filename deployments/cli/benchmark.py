@@ -31,6 +31,15 @@ ranvier benchmark records --hours 2 --repeat 3 --json
 
 ranvier benchmark records --quick
 """
+VIEWER_EXAMPLES = """
+[bold]Examples[/bold]
+
+ranvier benchmark viewer
+
+ranvier benchmark viewer --hours 2 --repeat 3 --json
+
+ranvier benchmark viewer --quick
+"""
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +47,7 @@ def register(app: typer.Typer) -> None:
     benchmarks = typer.Typer(help="Measure against plain references, side by side in one run.")
     benchmarks.command("convert", epilog=EXAMPLES)(convert)
     benchmarks.command("records", epilog=RECORDS_EXAMPLES)(records)
+    benchmarks.command("viewer", epilog=VIEWER_EXAMPLES)(viewer)
     app.add_typer(benchmarks, name="benchmark")
 
 
@@ -100,6 +110,47 @@ def records(
         print_json(asdict(measured))
     else:
         for line in records_tables(measured):
+            print(line)
+        _print_thresholds(measured.thresholds)
+    raise typer.Exit(0 if quick or all(each.met for each in measured.thresholds) else 1)
+
+
+def viewer(
+    repeat: Annotated[
+        int, typer.Option(min=1, help="So many times the usual page turns of each program.")
+    ] = 1,
+    hours: Annotated[
+        float | None, typer.Option(min=0.5, help="Length of the made night; default 24.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Less than a minute: to see that it works.")
+    ] = False,
+    folder: Annotated[
+        str | None, typer.Option(help="Where everything goes. Default: the temporary folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON result.")] = False,
+) -> None:
+    """Measure page turns of the viewer beside plain Dash with Scattergl, in a real browser.
+
+    Takes about 10 minutes and 2 GB, and a Chromium.
+    """
+    from deployments.cli.benchmark_tables import viewer_tables
+    from flows.benchmark_viewer import QUICK, Sizes, measure_viewer
+
+    sizes = QUICK if quick else Sizes()
+    turns = {length: repeat * count for length, count in sizes.turns.items()}
+    hours = sizes.hours if hours is None else hours
+    # To the end of the night, and no further.
+    through = {
+        length: min(count, int(3600 * hours / float(length)) - 2)
+        for length, count in sizes.through.items()
+    }
+    sizes = replace(sizes, hours=hours, turns=turns, through=through)
+    measured = measure_viewer(sizes, folder, _say)
+    if as_json:
+        print_json(asdict(measured))
+    else:
+        for line in viewer_tables(measured):
             print(line)
         _print_thresholds(measured.thresholds)
     raise typer.Exit(0 if quick or all(each.met for each in measured.thresholds) else 1)

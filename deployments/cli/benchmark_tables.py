@@ -1,4 +1,4 @@
-"""The tables of ``ranvier benchmark records``."""
+"""The tables of ``ranvier benchmark records`` and ``ranvier benchmark viewer``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flows.benchmark_records import RecordsBenchmark
+    from flows.benchmark_viewer import ViewerBenchmark
 
 Calls = Mapping[str, Mapping[str, float]]
+PROGRAMS = {
+    "key": "ranvier, key at reading pace",
+    "jump": "ranvier, jump to a page never seen",
+    "scatter": "plain Dash, `Scatter` (SVG)",
+    "scattergl": "plain Dash, `Scattergl`",
+    "ours": "ranvier, empty browser cache",
+    "ours again": "ranvier, opened again",
+}
 LATENCY = "p50 / p99 / min ms"
 
 
@@ -135,3 +144,65 @@ def _batch(measured: RecordsBenchmark) -> Iterator[str]:
                 f"| {name}, {cost['hours']:g} h | {cost['cpu_s']:.2f} | {cost['wall_s']:.2f} "
                 f"| {cost['growth_mb']:.0f} | growth while reading |"
             )
+
+
+def viewer_tables(measured: ViewerBenchmark) -> Iterator[str]:
+    """Yield the lines of all tables but the last, of the bounds."""
+    figures, sizes, machine = measured.figures, measured.sizes, measured.machine
+    loads = [f"{load:.1f}" for load in (machine["load_before"][0], machine["load_after"][0])]
+    yield (
+        f"{machine['processors']} processors, load average {loads[0]} before and {loads[1]} after. "
+        f"Chromium {machine['browser']}, headless, 1600 x 1000, no graphics card. Made night: "
+        f"{sizes.hours:g} h, 23 channels at 256 Hz, its seizures marked. A page is read for "
+        f"{sizes.pace_ms / 1e3:g} s."
+    )
+    yield from _turns(figures["turns"])
+    yield f"\n| First page of {sizes.hours:g} h, services running | p50 / min / max s | Opened |"
+    yield "| --- | ---: | ---: |"
+    for name, opened in figures["first_page"].items():
+        spread = [f"{opened[each] / 1e3:.2f}" for each in ("p50_ms", "min_ms", "max_ms")]
+        yield f"| {PROGRAMS[name]} | {' / '.join(spread)} | {opened['opened']} |"
+    yield from _through(figures)
+    yield ""
+
+
+def _turns(turns: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        "\n| Page | Program | Event to pixels, p50 / p95 / min ms | Drawn, p50 ms "
+        "| Browser CPU ms | Services CPU ms | Bytes | Turns | Against ranvier |"
+    )
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for length, programs in turns.items():
+        ours = programs["key"]["p50_ms"]
+        for name in ("key", "jump", "scatter", "scattergl"):
+            call = programs[name]
+            spread = [f"{call[each]:.0f}" for each in ("p50_ms", "p95_ms", "min_ms")]
+            yield (
+                f"| {length} s | {PROGRAMS[name]} | {' / '.join(spread)} | {call['drawn_ms']:.0f} "
+                f"| {call['browser_ms']:.0f} | {call['services_ms']:.0f} | {call['bytes']:,} "
+                f"| {call['turns']} | {call['p50_ms'] / ours:.1f} x |"
+            )
+
+
+def _through(figures: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        "\n| Paging without reading | Pages | Event to pixels, p50 / p95 / max ms | Pages/s "
+        "| Longest task ms, while the overview loads / then | Memory of the page, MB |"
+    )
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for length, call in figures["through"].items():
+        spread = [f"{call[each]:.0f}" for each in ("p50_ms", "p95_ms", "max_ms")]
+        yield (
+            f"| pages of {length} s, to {call['at_s'] / 3600:.1f} h | {call['turns']:,} "
+            f"| {' / '.join(spread)} | {call['turns'] / call['elapsed_s']:.1f} "
+            f"| {call['opening_task_ms']:.0f} / {call['longest_task_ms']:.0f} "
+            f"| {call['heap_before_mb']:.1f}, then "
+            f"{call['heap_after_mb']:.1f} |"
+        )
+    held = figures["held"]
+    yield (
+        f"\nA key held for {held['seconds']:g} s: {held['keys']} key events, {held['draws']} pages "
+        f"drawn, the rest overtaken; longest pause between two {held['longest_pause_ms']:.0f} ms, "
+        f"the last one drawn {held['last_ms']:.0f} ms after the last event, longest task "
+        f"{held['longest_task_ms']:.0f} ms."
+    )
