@@ -227,6 +227,28 @@ class Catalog:
         with self.writing() as connection:
             return catalog_annotations.add(connection, entry, list(new), author)
 
+    def add_annotation_once(
+        self,
+        entry: RecordingEntry,
+        number: UUID,
+        new: Annotation,
+        author: str,
+        beyond_end: bool = False,
+    ) -> tuple[StoredAnnotation, bool]:
+        """Enter an annotation under an id that its author chose; the same again changes nothing.
+
+        Returns
+        -------
+        The annotation's last version, and whether it was entered just now.
+
+        Raises
+        ------
+        AlreadyExists
+            If the id is another annotation's.
+        """
+        with self.writing() as connection:
+            return catalog_annotations.add_once(connection, entry, number, new, author, beyond_end)
+
     def revise_annotation(
         self,
         entry: RecordingEntry,

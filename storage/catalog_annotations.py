@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from storage.audit import AuditEvent, digest_of
 from storage.catalog_audit import append_events, lock_recording
@@ -15,8 +16,10 @@ from storage.catalog_rows import RecordingEntry, StoredAnnotation
 from storage.catalog_rows import listed as as_tuple
 from storage.catalog_tables import annotation
 from storage.database import utc_now
-from storage.errors import AlreadyExists, NotFound, UsageError
+from storage.errors import AlreadyExists, Busy, NotFound, UsageError
 from storage.recording import Annotation
+
+TRIES = 3  # at entering an id that another transaction enters at the same moment
 
 
 class AnnotationChanged(AlreadyExists):
@@ -74,23 +77,52 @@ def add(
 ) -> list[StoredAnnotation]:
     """Enter annotations, each with whether it lies beyond the recording's end."""
     now = utc_now()
-    return _enter(
-        connection,
-        entry,
-        [
-            StoredAnnotation(
-                uuid=uuid4(),
-                version=1,
-                annotation=one,
-                beyond_end=beyond,
-                voided=False,
-                author=author,
-                reason=None,
-                created_at=now,
-            )
-            for one, beyond in new
-        ],
-    )
+    first = [_first(uuid4(), one, author, beyond, now) for one, beyond in new]
+    return _enter(connection, entry, first)
+
+
+def add_once(
+    connection: Connection,
+    entry: RecordingEntry,
+    number: UUID,
+    new: Annotation,
+    author: str,
+    beyond_end: bool = False,
+) -> tuple[StoredAnnotation, bool]:
+    """Enter an annotation under an id that its author chose; the same again changes nothing.
+
+    Returns
+    -------
+    The annotation's last version, and whether it was entered just now.
+
+    Raises
+    ------
+    AlreadyExists
+        If the id is another annotation's: one that began otherwise, that somebody else entered,
+        or of another recording.
+    """
+    lock_recording(connection, entry.id)
+    for _ in range(TRIES):
+        begun = connection.execute(
+            select(annotation).where(annotation.c.uuid == number, annotation.c.version == 1)
+        ).first()
+        if begun is not None:
+            known = _stored(begun)
+            same = (known.annotation, known.author) == (new, author)
+            if begun.recording_id != entry.id or not same:
+                raise AlreadyExists(
+                    f"annotation {number}: that id is another annotation's; take a new one"
+                )
+            return latest(connection, entry, number), False
+        try:
+            with connection.begin_nested():
+                first = _first(number, new, author, beyond_end, utc_now())
+                (stored,) = _enter(connection, entry, [first])
+            return stored, True
+        except IntegrityError:
+            # Somebody entered the id in another recording at the same moment.
+            continue
+    raise Busy(f"annotation {number}: it could not be entered just now; try again")
 
 
 def revise(
@@ -165,6 +197,21 @@ def annotation_facts(one: StoredAnnotation) -> dict[str, Any]:
 def annotation_digest(one: StoredAnnotation) -> str:
     """Return the SHA-256 that the chain holds of a version."""
     return digest_of(annotation_facts(one))
+
+
+def _first(
+    number: UUID, note: Annotation, author: str, beyond_end: bool, now: datetime
+) -> StoredAnnotation:
+    return StoredAnnotation(
+        uuid=number,
+        version=1,
+        annotation=note,
+        beyond_end=beyond_end,
+        voided=False,
+        author=author,
+        reason=None,
+        created_at=now,
+    )
 
 
 def _enter(

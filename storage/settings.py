@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -12,6 +13,9 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from storage.errors import UsageError
+
+ADDRESS = re.compile(r"https?://[^\s@#?\\\x00-\x1f\x7f]+")
+TOKEN = re.compile(r"[\x21-\x7e]{1,500}")
 
 
 class PennsieveKeys(BaseSettings):
@@ -189,6 +193,9 @@ class ViewerSettings(_ServiceSettings):
         the viewer listens on this machine alone.
     certificate, private_key
         ``RANVIER_VIEWER_CERTIFICATE``, ``RANVIER_VIEWER_PRIVATE_KEY``: PEM files for TLS.
+    origin
+        ``RANVIER_VIEWER_ORIGIN``: the address that people open where a proxy stands in front, such
+        as ``https://eeg.example.org``; everybody then signs in.
     """
 
     host: str = Field(default="127.0.0.1", validation_alias=_variable("VIEWER_HOST"))
@@ -201,6 +208,7 @@ class ViewerSettings(_ServiceSettings):
     sign_in: bool | None = Field(default=None, validation_alias=_variable("VIEWER_SIGN_IN"))
     certificate: Path | None = Field(default=None, validation_alias=_variable("VIEWER_CERTIFICATE"))
     private_key: Path | None = Field(default=None, validation_alias=_variable("VIEWER_PRIVATE_KEY"))
+    origin: str | None = Field(default=None, validation_alias=_variable("VIEWER_ORIGIN"))
 
     @field_validator("montages", "certificate", "private_key")
     @classmethod
@@ -210,14 +218,30 @@ class ViewerSettings(_ServiceSettings):
     @field_validator("records_url")
     @classmethod
     def _web_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
-            raise ValueError(
-                f"{_without_password(url)} is no address such as http://127.0.0.1:8000"
-            )
-        if parts.username or parts.password:
+        if "@" in url:
             raise ValueError("the address holds a name or password; give RANVIER_TOKEN instead")
+        if not _is_address(url):
+            raise ValueError("expected an address such as http://127.0.0.1:8000")
         return url.rstrip("/")
+
+    @field_validator("origin")
+    @classmethod
+    def _origin(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if "@" in url or not _is_address(url) or urlsplit(url).path not in {"", "/"}:
+            raise ValueError("expected an address without a path, such as https://eeg.example.org")
+        return url.rstrip("/").lower()
+
+    @field_validator("token")
+    @classmethod
+    def _sendable(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is None:
+            return None
+        stripped = token.get_secret_value().strip()  # files of secrets end with a line break
+        if TOKEN.fullmatch(stripped) is None:
+            raise ValueError("expected a token as `ranvier tokens add` gives it, in one line")
+        return SecretStr(stripped)
 
     @property
     def montages_path(self) -> Path:
@@ -225,8 +249,17 @@ class ViewerSettings(_ServiceSettings):
         return self.montages or self.home / "montages"
 
 
-def _without_password(url: str) -> str:
-    return url.rpartition("@")[2]
+def _is_address(url: str) -> bool:
+    """Return whether requests can go there; what is asked for is added to it."""
+    import httpx  # 0.1 s, which other services do not spend
+
+    if ADDRESS.fullmatch(url) is None:
+        return False
+    try:
+        made, parts = httpx.URL(url), urlsplit(url)
+        return bool(made.host) and parts.hostname is not None and parts.port != 0
+    except (httpx.InvalidURL, ValueError):
+        return False
 
 
 Settings = TypeVar("Settings", bound=_ServiceSettings)
@@ -260,4 +293,5 @@ def _read(kind: type[Settings], given: dict[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         name = str(first["loc"][0])
-        raise UsageError(f"{name}: {first['msg'].lower()}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{name}: {said[:1].lower()}{said[1:]}") from None

@@ -102,7 +102,8 @@ def viewer(
     """Review recordings in the browser: traces, seizures, marks, spectra.
 
     It shows what the records service holds, and may be started before it. Beyond this machine
-    people sign in, each with a token of their own.
+    people sign in, each with a token of their own; RANVIER_VIEWER_CERTIFICATE and
+    RANVIER_VIEWER_PRIVATE_KEY encrypt what they send and see.
     """
     from deployments.logs import set_up
     from deployments.services import serve_viewer

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from realtime.records.access import ANNOTATE, READ, Opened, opened
 from realtime.records.channels import chosen
@@ -26,6 +26,9 @@ US = 1_000_000
 router = APIRouter(prefix="/recordings/{recording_id}/annotations", tags=["annotations"])
 ToRead = Annotated[Opened, Depends(opened(READ))]
 ToWrite = Annotated[Opened, Depends(opened(ANNOTATE))]
+KNOWN: dict[int | str, dict[str, Any]] = {
+    200: {"model": AnnotationItem, "description": "It was stored before; its last version."}
+}
 
 
 @router.get("", responses=problems(401, 403, 404, 409, 422))
@@ -39,9 +42,18 @@ def listed(
     return [annotation_item(one) for one in stored]
 
 
-@router.post("", status_code=201, responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503))
-def add(new: NewAnnotation, found: ToWrite, parts: PartsOf) -> AnnotationItem:
-    """Note something about a stretch of a recording, sealed ones included."""
+@router.post(
+    "",
+    status_code=201,
+    responses=KNOWN | problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+)
+def add(new: NewAnnotation, found: ToWrite, parts: PartsOf, answer: Response) -> AnnotationItem:
+    """Note something about a stretch of a recording, sealed ones included.
+
+    A client that may have to send it again, because the answer can be lost, gives an
+    `annotation_id` of its own: the same content under the same id is stored once (201, and 200
+    from then on, with its last version), other content under it is 409.
+    """
     note = Annotation(
         onset_us=round(new.onset * US),
         duration_us=None if new.duration is None else round(new.duration * US),
@@ -51,9 +63,14 @@ def add(new: NewAnnotation, found: ToWrite, parts: PartsOf) -> AnnotationItem:
         channels=_keys(parts, found.entry, new.channels),
     )
     beyond = _beyond(parts, found.entry, note)
-    stored = parts.store.catalog.add_annotation(
-        found.entry, note, author=found.caller.name, beyond_end=beyond
+    catalog, author = parts.store.catalog, found.caller.name
+    if new.annotation_id is None:
+        return annotation_item(catalog.add_annotation(found.entry, note, author, beyond))
+    stored, entered = catalog.add_annotation_once(
+        found.entry, new.annotation_id, note, author, beyond
     )
+    if not entered:
+        answer.status_code = 200
     return annotation_item(stored)
 
 

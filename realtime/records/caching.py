@@ -13,7 +13,7 @@ from starlette.responses import Response
 from realtime.records.asks import View
 from storage.catalog_rows import RecordingEntry
 
-FORMS = 1  # counts changes of the encoders, which change the bytes of the same samples
+FORMS = 2  # counts changes of the encoders, which change the bytes of the same samples
 SEALED = "private, max-age=31536000, immutable"
 LIVE = "private, no-cache"
 VARY = "Accept, Authorization"

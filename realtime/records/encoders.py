@@ -186,6 +186,7 @@ def raw(page: Page, about: Mapping[str, Any], form: str) -> bytes:
 def describe(page: Page) -> dict[str, Any]:
     """Return what every form but the seed's says of a page."""
     extents = page.extents
+    pieces = page.pieces
     return {
         "group": page.group,
         "rate_hz": page.rate_hz,
@@ -196,6 +197,9 @@ def describe(page: Page) -> dict[str, Any]:
         "end": seconds(page.span.stop, page.rate),
         "extents": extents[:MOST_EXTENTS],
         "num_extents": len(extents),
+        # Of these the time of every sample follows: its place on the grid, and the shift.
+        "pieces": pieces[:MOST_EXTENTS],
+        "num_pieces": len(pieces),
         "units": "digital" if page.digital else "physical",
         "method": page.method,
         "channels": [

@@ -59,10 +59,10 @@ def _group(store: RecordingStore, entry: RecordingEntry, group: StoredGroup) -> 
         gaps=max(0, len(pieces) - 1),
         extents=[
             (
-                seconds(span.start, group.rate, segment.shift_us),
-                seconds(span.stop, group.rate, segment.shift_us),
+                seconds(span.start, group.rate, first.shift_us),
+                seconds(span.stop, group.rate, last.shift_us),
             )
-            for span, segment in pieces[:MOST_EXTENTS]
+            for span, first, last in pieces[:MOST_EXTENTS]
         ],
         channels=[
             ChannelItem(

@@ -75,11 +75,27 @@ class Page:
         """Where there are samples, in seconds; pieces that only differ in drift are joined."""
         return [
             (
-                seconds(piece.start, self.rate, segment.shift_us),
-                seconds(piece.stop, self.rate, segment.shift_us),
+                seconds(piece.start, self.rate, first.shift_us),
+                seconds(piece.stop, self.rate, last.shift_us),
             )
-            for piece, segment in joined(self.segments, self.rate)
+            for piece, first, last in joined(self.segments, self.rate)
         ]
+
+    @property
+    def pieces(self) -> list[tuple[int, int, int]]:
+        """Gap-free stretches of one shift: first place on the grid, length, shift in microseconds.
+
+        A sample at place ``n`` of a piece was taken at ``n / rate + shift``.
+        """
+        pieces: list[tuple[int, int, int]] = []
+        for segment in self.segments:
+            if pieces:
+                start, length, shift_us = pieces[-1]
+                if start + length == segment.start and shift_us == segment.shift_us:
+                    pieces[-1] = (start, length + segment.n_samples, shift_us)
+                    continue
+            pieces.append((segment.start, segment.n_samples, segment.shift_us))
+        return pieces
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -133,8 +149,8 @@ def within(segments: Sequence[StoredSegment], span: Span) -> tuple[StoredSegment
 
 def joined(
     segments: Sequence[StoredSegment], rate: Fraction
-) -> Iterator[tuple[Span, StoredSegment]]:
-    """Yield gap-free stretches, each with its first segment.
+) -> Iterator[tuple[Span, StoredSegment, StoredSegment]]:
+    """Yield gap-free stretches, each with its first and its last segment.
 
     Segments that adjoin on the grid, and differ in time by less than half a period, are one: a
     clock that drifts makes no gap.
@@ -148,8 +164,8 @@ def joined(
             last.stop != segment.start
             or abs(segment.shift_us - last.shift_us) * rate * 2 > 1_000_000
         ):
-            yield Span(first.start, last.stop), first
+            yield Span(first.start, last.stop), first, last
             first = segment
         last = segment
     if first is not None and last is not None:
-        yield Span(first.start, last.stop), first
+        yield Span(first.start, last.stop), first, last

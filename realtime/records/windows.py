@@ -71,7 +71,7 @@ def _whole(store: RecordingStore, entry: RecordingEntry, view: View, ask: Ask) -
         values = _physical(stored, channels)
         stretches = [
             Span(span.start - view.around.start, span.stop - view.around.start)
-            for span, _ in joined(view.segments, view.group.rate)
+            for span, _, _ in joined(view.segments, view.group.rate)
         ]
         if view.derivation is not None:
             values = view.derivation.apply(values.T).T

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from realtime.runtime.direct_websocket import DirectWebSocketProtocol
 from storage.errors import UsageError
 
-DRAIN_S = 10
+DRAIN_S = 8  # container engines kill after 10
 MAX_CONNECTIONS = 1024
 LONGEST_MESSAGE = 64 * 1024  # of a WebSocket's client, which has little to say
 

@@ -17,8 +17,19 @@ CHANNEL = re.compile(
     rf"(?:EEG[\s_:-]*)?({SCALP}|[AM][12])\.*"
     rf"(?:(?:\s*[-_:]\s*|\s+)({SCALP}|{REFERENCE})\.*(?:-\d)?|([AM][12]))?"
 )
-# Amplifiers that number their sockets A1 to A32, B1, ...: their C3 is no electrode of that name.
-SOCKETS = {"A3", "B3"}
+# Sockets of amplifiers and contacts of depth electrodes are numbered A1 to A16, B1, ...: a C3 of
+# those is no electrode of that name. No letter of the scalp has a number beyond these, as C7 is T7.
+NUMBERED = re.compile(r"(?<![A-Z0-9'])([A-Z])(\d{1,3})(?![A-Z0-9])")
+ON_SCALP = {
+    **dict.fromkeys("FPT", frozenset(range(1, 13))),
+    "C": frozenset(range(1, 7)),
+    "O": frozenset({1, 2, 9, 10}),
+    "A": frozenset({1, 2}),
+}
+# Who names the scalp by the 10-20 system has some of these; but for them 1, 2, 3 is a row of
+# contacts, as the left and the right side are odd and even there.
+LANDMARK = re.compile(r"(?<![A-Z])(?:FP[12]|(?:FP|AF|FC|CP|PO|[FCPO])Z)(?![A-Z0-9])")
+ROW = {1, 2, 3}
 REMEMBERED = 64
 
 
@@ -32,14 +43,14 @@ class Electrodes:
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
-        sockets = {label.strip().upper() for label in labels} >= SOCKETS
+        contacts = _contacts(labels)
         self.columns: list[int] = []
         self._between: dict[tuple[str, str], int] = {}
         self._beside: dict[str, list[tuple[str, int, int]]] = {}
         self._trees: dict[str, dict[str, tuple[str, int, int]]] = {}
         for column, label in enumerate(labels):
-            ends = None if sockets else electrodes_of(label)
-            if ends is None:
+            ends = electrodes_of(label)
+            if ends is None or any(letter in contacts for letter in _letters(label)):
                 continue
             self.columns.append(column)
             if ends in self._between:  # the first of a name counts
@@ -109,6 +120,24 @@ class Electrodes:
                         queue.append(there)
             self._trees[root] = tree
         return tree
+
+
+def _contacts(labels: Sequence[str]) -> frozenset[str]:
+    """Return the letters that number contacts or sockets here, rather than places of the scalp."""
+    texts = [label.upper() for label in labels]
+    numbers: dict[str, set[int]] = {}
+    for text in texts:
+        for letter, number in NUMBERED.findall(text):
+            numbers.setdefault(letter, set()).add(int(number))
+    beyond = {letter for letter, scalp in ON_SCALP.items() if numbers.get(letter, set()) - scalp}
+    if not beyond and any(LANDMARK.search(text) for text in texts):
+        return frozenset()
+    rows = {letter for letter in ON_SCALP if numbers.get(letter, set()) >= ROW}
+    return frozenset(beyond | rows)
+
+
+def _letters(label: str) -> list[str]:
+    return [letter for letter, _ in NUMBERED.findall(label.upper())]
 
 
 def electrodes_of(label: str) -> tuple[str, str] | None:

@@ -8,7 +8,7 @@ import contextlib
 from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from realtime.runtime.problems import Problem
 from realtime.viewer.callers import Callers
@@ -20,7 +20,17 @@ LONGEST_MESSAGE = 64_000
 GOING_AWAY, POLICY, TRY_LATER = 1001, 1008, 1013
 NEVER_SENT = {None, 1005, 1006, 1015}  # they only say that there was no code
 
+LONGEST_REASON = 120  # bytes; a frame that closes takes 123
+
 router = APIRouter()
+
+
+class _Straight(connect):
+    """Goes where it is sent, and nowhere else."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Take a redirect as what it is here: not the answer that was asked for."""
+        return exc
 
 
 @router.websocket("/api/{path:path}")
@@ -38,7 +48,7 @@ async def follow(socket: WebSocket) -> None:
     records: RecordsApi = socket.app.state.records
     await socket.accept()
     try:
-        source = await connect(
+        source = await _Straight(
             records.socket_url(target),
             additional_headers=callers.authorization(socket),
             open_timeout=CONNECT_S,
@@ -49,18 +59,31 @@ async def follow(socket: WebSocket) -> None:
         )
     except Problem:
         await socket.close(POLICY, "sign in first")
-    except InvalidHandshake:
-        await socket.close(POLICY, "this recording cannot be followed")
+    except InvalidStatus as error:
+        status = error.response.status_code
+        if status == 401:
+            callers.end(socket)
+        if 400 <= status < 500:
+            await socket.close(POLICY, "this recording cannot be followed")
+        else:
+            await socket.close(TRY_LATER, f"the records service answered {status}")
+    # What they say may hold the token.
+    except (InvalidHandshake, InvalidURI, ConnectionClosed):
+        await socket.close(TRY_LATER, "the records service could not be followed")
     except (OSError, TimeoutError) as error:
-        await socket.close(TRY_LATER, str(records.unanswered(error))[:120])
+        await socket.close(TRY_LATER, _reason(str(records.unanswered(error))))
     else:
         async with source:
-            await _until_either_left(socket, source)
+            await _until_either_left(socket, source, callers)
 
 
-async def _until_either_left(socket: WebSocket, source: ClientConnection) -> None:
+def _reason(said: str) -> str:
+    return said.encode()[:LONGEST_REASON].decode(errors="ignore")
+
+
+async def _until_either_left(socket: WebSocket, source: ClientConnection, callers: Callers) -> None:
     leaving = asyncio.create_task(_until_left(socket))
-    telling = asyncio.create_task(_tell(source, socket))
+    telling = asyncio.create_task(_tell(source, socket, callers))
     try:
         await asyncio.wait((leaving, telling), return_when=asyncio.FIRST_COMPLETED)
         left = leaving.done()
@@ -74,9 +97,12 @@ async def _until_either_left(socket: WebSocket, source: ClientConnection) -> Non
             await socket.close(code or GOING_AWAY, source.close_reason)
 
 
-async def _tell(source: ClientConnection, socket: WebSocket) -> None:
+async def _tell(source: ClientConnection, socket: WebSocket, callers: Callers) -> None:
     with contextlib.suppress(ConnectionClosed, WebSocketDisconnect, RuntimeError):
         async for message in source:
+            if callers.required and not callers.signed_in(socket):
+                await source.close(POLICY, "sign in first")  # signed out meanwhile
+                return
             await socket.send_text(message if isinstance(message, str) else message.decode())
 
 

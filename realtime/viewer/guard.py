@@ -11,6 +11,7 @@ from realtime.runtime.problems import Problem, answer_error
 from realtime.runtime.serving import is_loopback
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
+FORWARDED = ("forwarded", "via", "x-real-ip")
 OWN = {"same-origin", "none"}  # none: a person typed the address, or followed a bookmark
 
 
@@ -25,11 +26,16 @@ class Guard:
         Whether only this machine is served; its names are then the only ones taken.
     scripts
         Hashes of the scripts that stand in the document.
+    origin
+        Where people find the viewer behind a proxy, which may pass on another host's name.
     """
 
-    def __init__(self, app: ASGIApp, local: bool, scripts: Sequence[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, local: bool, scripts: Sequence[str], origin: str | None = None
+    ) -> None:
         self._app = app
         self._local = local
+        self._origin = origin
         self._policy = "; ".join(
             (
                 "default-src 'self'",
@@ -73,15 +79,29 @@ class Guard:
                 "this viewer answers only to localhost and 127.0.0.1; start it with --host to be "
                 "reached by another name",
             )
-        origin = headers.get("origin")
+        if self._local and _forwarded(headers):
+            return Problem(
+                403,
+                "a proxy passed this request on, and this viewer lends its rights to people at "
+                "this machine alone; set RANVIER_VIEWER_SIGN_IN=true, and people sign in",
+            )
         writes = scope["type"] == "websocket" or scope["method"] not in SAFE
-        if writes and (origin is None or origin.partition("://")[2] != host):
-            return Problem(403, "only the viewer's own page may write")
+        if writes and not self._own(headers.get("origin"), host):
+            return Problem(
+                403,
+                "only the viewer's own page may write; behind a proxy, let it keep the Host "
+                "header, or set RANVIER_VIEWER_ORIGIN to the address that people open",
+            )
         if (writes or scope["path"].startswith("/api/")) and headers.get(
             "sec-fetch-site", "none"
         ) not in OWN:
             return Problem(403, "web pages of other origins may not use the viewer")
         return None
+
+    def _own(self, origin: str | None, host: str) -> bool:
+        if origin is None:
+            return False
+        return origin == self._origin or origin.partition("://")[2] == host
 
     def _cover(self, headers: MutableHeaders) -> None:
         headers["Content-Security-Policy"] = self._policy
@@ -89,6 +109,10 @@ class Guard:
         headers["Referrer-Policy"] = "same-origin"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
+
+
+def _forwarded(headers: Headers) -> bool:
+    return any(name in FORWARDED or name.startswith("x-forwarded-") for name in headers)
 
 
 def _name(host: str) -> str:

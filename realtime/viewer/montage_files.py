@@ -29,7 +29,10 @@ from storage.errors import UsageError
 ENDINGS = {".yaml", ".yml"}
 LARGEST = 256_000  # bytes of a file
 MOST_FILES = 64
+MOST_MONTAGES = 64  # the page asks the records service about each
 MOST_DERIVED = 256  # channels of a montage; the records service takes no more
+LONGEST_DERIVED = 200  # characters; nor longer ones
+MOST_SHOWN = 40  # characters of what a file holds, in what is said about it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,19 @@ log = logging.getLogger(__name__)
 
 class _Wrong(UsageError):
     """What a file holds is not a montage."""
+
+
+class _Texts(yaml.BaseLoader):
+    """Takes all that is no list or mapping as a text: no dates, no numbers, no objects."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping, each of whose names comes once."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for number, (key, _) in enumerate(node.value):
+            if isinstance(key, yaml.ScalarNode) and key.value in names[:number]:
+                said = f"{key.value[:MOST_SHOWN]} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
+        return super().construct_mapping(node, deep=deep)
 
 
 class MontageFiles:
@@ -58,7 +74,12 @@ class MontageFiles:
 
     def read(self) -> MontagesAnswer:
         """Return what the files hold now; what cannot be used is told in ``problems``."""
-        files = self._files()
+        try:
+            files = self._files()
+        except OSError as error:
+            said = f"{self._path}: cannot be read ({error.strerror})"
+            self._seen = None
+            return MontagesAnswer(montages=(), problems=(said,))
         seen = tuple((path, *_stamp(path)) for path in files)
         if seen != self._seen:
             answer = self._all(files)
@@ -87,9 +108,13 @@ class MontageFiles:
                 try:
                     if name in found:
                         raise _Wrong("another montage has this name")
+                    if len(found) == MOST_MONTAGES:
+                        raise _Wrong(
+                            f"there are {MOST_MONTAGES} montages before it; no more are shown"
+                        )
                     found[name] = _montage(name, asked)
                 except _Wrong as error:
-                    problems.append(f"{path.name}: montages.{name}: {error}")
+                    problems.append(f"{path.name}: montages.{name[:MOST_SHOWN]}: {error}")
         return MontagesAnswer(montages=tuple(found.values()), problems=tuple(problems))
 
 
@@ -105,17 +130,17 @@ def _montages(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > LARGEST:
             raise _Wrong(f"the file has more than {LARGEST} bytes")
-        read = yaml.safe_load(path.read_text("utf-8"))
+        read = yaml.load(path.read_text("utf-8"), Loader=_Texts)  # noqa: S506
     except OSError as error:
         raise _Wrong(f"cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise _Wrong("is no UTF-8 text") from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except Exception as error:  # whatever a parser may meet
         raise _Wrong(f"is no YAML: {_where(error)}") from error
     montages = read.get("montages") if isinstance(read, dict) else None
     if not isinstance(montages, dict):
         raise _Wrong("expected a mapping `montages:` of names to montages at the top")
-    return {str(name): asked for name, asked in montages.items()}
+    return montages
 
 
 def _where(error: Exception) -> str:
@@ -133,8 +158,8 @@ def _montage(name: str, asked: object) -> MontageFileItem:
         raise _Wrong("there is a montage of this name already; choose another")
     if not isinstance(asked, dict):
         raise _Wrong("expected a mapping with `derivations`")
-    if unknown := set(map(str, asked)) - {"title", "derivations"}:
-        raise _Wrong(f"{sorted(unknown)[0]} is unknown; expected title and derivations")
+    if unknown := set(asked) - {"title", "derivations"}:
+        raise _Wrong(f"{min(unknown)[:MOST_SHOWN]} is unknown; expected title and derivations")
     listed = asked.get("derivations")
     if not isinstance(listed, list) or not listed:
         raise _Wrong("derivations: expected a list such as [F7-T7, T7-P7]")
@@ -159,6 +184,8 @@ def _derivation(number: int, asked: object) -> str:
         text = _spelled(place, asked)
     else:
         raise _Wrong(f"{place}: expected a text such as F7-T7, or active and reference")
+    if len(text) > LONGEST_DERIVED:
+        raise _Wrong(f"{place}: more than {LONGEST_DERIVED} characters")
     from realtime.signal.montages import definitions
 
     try:
@@ -169,14 +196,17 @@ def _derivation(number: int, asked: object) -> str:
 
 
 def _spelled(place: str, asked: Mapping[Any, Any]) -> str:
-    if unknown := set(map(str, asked)) - {"label", "active", "reference"}:
+    if unknown := set(asked) - {"label", "active", "reference"}:
         raise _Wrong(
-            f"{place}: {sorted(unknown)[0]} is unknown; expected label, active and reference"
+            f"{place}: {min(unknown)[:MOST_SHOWN]} is unknown; expected label, active and reference"
         )
     active, reference = asked.get("active"), asked.get("reference")
-    names = [str(name) for name in (reference if isinstance(reference, list) else [reference])]
-    if not isinstance(active, str) or reference is None or not names:
+    names: list[Any] = reference if isinstance(reference, list) else [reference]
+    # Texts before they are written: a list of lists of lists unfolds without end.
+    if not isinstance(active, str) or not names or not all(isinstance(n, str) for n in names):
         raise _Wrong(f"{place}: expected active: C3 and reference: A2, or a list of references")
     text = f"{active.strip()}-{'+'.join(name.strip() for name in names)}"
     label = asked.get("label")
+    if label is not None and not isinstance(label, str):
+        raise _Wrong(f"{place}: label: expected a text")
     return text if label is None else f"{label}={text}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,10 +16,10 @@ router = APIRouter()
 
 
 @router.get("/montages")
-def montages(request: Request, response: Response) -> MontagesAnswer:
+async def montages(request: Request, response: Response) -> MontagesAnswer:
     """Return the montages of the files, and what is wrong with the files."""
     callers: Callers = request.app.state.callers
     callers.authorization(request)
     response.headers["Cache-Control"] = "no-cache"
     files: MontageFiles = request.app.state.montages
-    return files.read()
+    return await asyncio.to_thread(files.read)

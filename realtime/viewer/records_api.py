@@ -17,7 +17,11 @@ CONNECT_S = 5.0
 ANSWER_S = 60.0
 LONG_ANSWER_S = 1800.0  # a night is written to a file before its first byte comes
 MAX_CONNECTIONS = 128
+MAX_EXPORTS = 8  # of their own, or a few nights on their way would keep all pages waiting
 KEPT = 32
+# The service drops a connection after 5 s; one that is asked at that very moment gets no answer.
+KEPT_S = 2.0
+DROPPED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +37,17 @@ class RecordsApi:
     ----------
     url
         Of the service, with whatever path it lies under; without a name or password.
+    named
+        Whether who asks is told where the service is; strangers are not.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, named: bool = True) -> None:
         self.url = url
+        self._named = named
         self._base = httpx.URL(url)
         self._path = self._base.raw_path.rstrip(b"/")
         self._client: httpx.AsyncClient | None = None
+        self._exports: httpx.AsyncClient | None = None
         self._reached = True
 
     async def send(
@@ -49,6 +57,8 @@ class RecordsApi:
         headers: Mapping[str, str],
         content: bytes | None = None,
         answer_s: float = ANSWER_S,
+        *,
+        export: bool = False,
     ) -> httpx.Response:
         """Return the head of an answer, whose body is still to be read, and closed.
 
@@ -56,14 +66,18 @@ class RecordsApi:
         ----------
         target
             Path and query as they go onto the wire.
+        export
+            Whether it may take long, and so has one of a few connections of its own.
 
         Raises
         ------
         Unanswered
-            502 if the service cannot be reached, 504 if it does not answer in time.
+            502 if the service cannot be reached, 503 if all connections are taken, 504 if it does
+            not answer in time.
         """
-        assert self._client is not None
-        request = self._client.build_request(
+        client = self._exports if export else self._client
+        assert client is not None
+        request = client.build_request(
             method,
             self._base,
             headers={"Accept-Encoding": "identity", **headers},
@@ -73,7 +87,12 @@ class RecordsApi:
             extensions={"target": self._path + target},
         )
         try:
-            answer = await self._client.send(request, stream=True)
+            try:
+                answer = await client.send(request, stream=True)
+            except DROPPED:
+                if method != "GET":  # a mark would be written twice
+                    raise
+                answer = await client.send(request, stream=True)
         except httpx.TransportError as error:
             raise self.unanswered(error) from error
         self.note(reached=True)
@@ -84,15 +103,21 @@ class RecordsApi:
         if isinstance(error, httpx.PoolTimeout):
             return Unanswered(503, "the viewer is busy; try again")
         if isinstance(error, httpx.TimeoutException | TimeoutError):
-            return Unanswered(
-                504, f"the records service at {self.url} does not answer in time; try again"
-            )
+            return Unanswered(504, f"{self._name()} does not answer in time; try again")
         self.note(reached=False)
+        if not self._named:
+            return Unanswered(
+                502,
+                f"{self._name()} cannot be reached; the log of the viewer says where it should be",
+            )
         return Unanswered(
             502,
-            f"the records service at {self.url} cannot be reached; start it with `ranvier serve "
-            f"records`, or set RANVIER_RECORDS_URL to where it runs",
+            f"{self._name()} cannot be reached; start it with `ranvier serve records`, or set "
+            f"RANVIER_RECORDS_URL to where it runs",
         )
+
+    def _name(self) -> str:
+        return f"the records service at {self.url}" if self._named else "the records service"
 
     def note(self, reached: bool) -> None:
         """Log that the service has gone, or is back; once, however many ask for it."""
@@ -114,12 +139,9 @@ class RecordsApi:
         return ssl.create_default_context() if self.url.startswith("https:") else None
 
     async def __aenter__(self) -> Self:
-        self._client = httpx.AsyncClient(
-            verify=self.tls() or False,
-            follow_redirects=False,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT),
-        )
+        verify = self.tls() or False
+        self._client = _client(verify, MAX_CONNECTIONS, KEPT)
+        self._exports = _client(verify, MAX_EXPORTS, 0)
         return self
 
     async def __aexit__(
@@ -128,6 +150,19 @@ class RecordsApi:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        clients = (self._client, self._exports)
+        self._client = self._exports = None
+        for client in clients:
+            if client is not None:
+                await client.aclose()
+
+
+def _client(verify: ssl.SSLContext | bool, most: int, kept: int) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        verify=verify,
+        follow_redirects=False,
+        trust_env=False,
+        limits=httpx.Limits(
+            max_connections=most, max_keepalive_connections=kept, keepalive_expiry=KEPT_S
+        ),
+    )

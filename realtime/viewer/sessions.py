@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 IDLE_S = 12 * 3600.0
-MOST = 1000  # people at once; who was idle the longest has to sign in again
-TRIES = 10  # that fail within a minute
-WITHIN_S = 60.0
-MOST_ADDRESSES = 1024
+LONGEST_S = 7 * 24 * 3600.0
+MOST = 1000  # at once; what was idle the longest has to sign in again
+MOST_OF_ONE = 20  # of one token, so that nobody signs all others out
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    token: str
+    opened: float
+    used: float
 
 
 class Sessions:
@@ -19,12 +26,15 @@ class Sessions:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._open: OrderedDict[str, tuple[float, str]] = OrderedDict()  # the longest idle first
+        self._open: OrderedDict[str, _Session] = OrderedDict()  # the longest idle first
 
     def open(self, token: str) -> str:
         """Keep a token, and return the name of the session, which nobody can guess."""
+        same = [name for name, each in self._open.items() if each.token == token]
+        for name in same[: max(0, len(same) + 1 - MOST_OF_ONE)]:
+            del self._open[name]
         name = secrets.token_urlsafe(32)
-        self._open[name] = (self._now(), token)
+        self._open[name] = _Session(token, self._now(), self._now())
         while len(self._open) > MOST:
             self._open.popitem(last=False)
         return name
@@ -34,37 +44,15 @@ class Sessions:
         found = self._open.get(name) if name else None
         if name is None or found is None:
             return None
-        used, token = found
-        if self._now() - used > IDLE_S:
+        now = self._now()
+        if now - found.used > IDLE_S or now - found.opened > LONGEST_S:
             del self._open[name]
             return None
-        self._open[name] = (self._now(), token)
+        self._open[name] = _Session(found.token, found.opened, now)
         self._open.move_to_end(name)
-        return token
+        return found.token
 
     def close(self, name: str | None) -> None:
         """Forget a session."""
         if name is not None:
             self._open.pop(name, None)
-
-
-class Throttle:
-    """Counts what failed for each address, and says how long it has to wait."""
-
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._failed: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def wait_s(self, address: str) -> float:
-        """Return how long an address has to wait; 0 if it may try."""
-        failed = self._failed.get(address)
-        if failed is None or len(failed) < TRIES:
-            return 0.0
-        return max(0.0, failed[0] + WITHIN_S - self._now())
-
-    def note(self, address: str) -> None:
-        """Count a try that failed."""
-        self._failed.setdefault(address, deque(maxlen=TRIES)).append(self._now())
-        self._failed.move_to_end(address)
-        while len(self._failed) > MOST_ADDRESSES:
-            self._failed.popitem(last=False)

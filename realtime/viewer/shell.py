@@ -18,7 +18,8 @@ from realtime.viewer.layout import layout
 PLACE = Path(__file__).parent
 POLICY = 1008  # of RFC 6455: a policy is violated
 PAGE = PLACE / "page"
-FIRST_PAINT = "first_paint.js"  # sets the theme before anything is painted
+# The first sets the theme before anything is painted, the second belongs to the form of sign-in.
+APART = {"first_paint.js", "signed_in.js"}
 
 # What a browser needs of Dash: no callbacks are run here, so nothing that takes any is open.
 OPEN = re.compile(r"/|/_dash-layout|/_dash-dependencies|/_favicon\.ico|/assets/.+")
@@ -81,7 +82,7 @@ def shell() -> tuple[ASGIApp, list[str]]:
 
 def _preloads() -> str:
     # All at once, or each module would be found only when the one that imports it is there.
-    names = sorted(each.name for each in PAGE.glob("*.js") if each.name != FIRST_PAINT)
+    names = sorted(each.name for each in PAGE.glob("*.js") if each.name not in APART)
     return "\n".join(f'<link rel="modulepreload" href="/page/{name}">' for name in names)
 
 
@@ -103,6 +104,9 @@ class _Narrowed:
         """Answer, or say that there is nothing."""
         if scope["type"] != "http":
             raise WebSocketException(POLICY)
-        if scope["method"] not in {"GET", "HEAD"} or not self._open(scope["path"]):
+        if not self._open(scope["path"]):
             raise HTTPException(404)
-        await self._app(scope, receive, send)
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+        # Answered alike; the server sends no body after a HEAD.
+        await self._app({**scope, "method": "GET"}, receive, send)

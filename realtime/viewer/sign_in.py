@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from realtime.runtime.problems import Problem
-from realtime.viewer.callers import COOKIE, Callers
+from realtime.viewer.callers import Callers
 from realtime.viewer.records_api import RecordsApi
-from realtime.viewer.sessions import IDLE_S, Throttle
+from realtime.viewer.throttle import PATIENCE_S, Throttle, TooMany
 from realtime.wire.viewer import SessionAnswer
+from storage.settings import TOKEN
 
 LOCAL = re.compile(r"/(\?[\x21-\x7e]*)?")  # the page itself, with what a link asks for
-TOKEN = re.compile(r"[\x21-\x7e]{1,500}")
 # A patient that nobody has: who may read gets an empty list, and no list has to be made.
 READS = b"/recordings?patient_id=-"
 NO_CACHE = {"Cache-Control": "no-store"}
@@ -31,6 +33,7 @@ PAGE = """<!DOCTYPE html>
 <title>Sign in - Ranvier</title>
 <link rel="icon" href="/_favicon.ico">
 <script src="/page/first_paint.js"></script>
+<script type="module" src="/page/signed_in.js"></script>
 <link rel="stylesheet" href="/assets/1_base.css">
 <link rel="stylesheet" href="/assets/5_sign_in.css">
 </head>
@@ -83,7 +86,19 @@ class Door:
                 target = _local(f"/?{query}" if query else "/")
                 await RedirectResponse(sign_in_url(target), 303, NO_CACHE)(scope, receive, send)
                 return
+            await self._app(scope, receive, _unkept(send))
+            return
         await self._app(scope, receive, send)
+
+
+def _unkept(send: Send) -> Send:
+    # Else the whole page would be there again for whoever goes back after signing out.
+    async def unkept(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["Cache-Control"] = "no-store"
+        await send(message)
+
+    return unkept
 
 
 def _local(target: str) -> str:
@@ -91,8 +106,11 @@ def _local(target: str) -> str:
 
 
 @router.get("/sign-in")
-async def ask(next: str = "/") -> Response:  # noqa: A002
-    """Show the form."""
+async def ask(request: Request, next: str = "/") -> Response:  # noqa: A002
+    """Show the form; whoever has signed in already goes on."""
+    callers: Callers = request.app.state.callers
+    if callers.signed_in(request):
+        return RedirectResponse(_local(next), 303, NO_CACHE)
     return _form("", _local(next))
 
 
@@ -104,16 +122,15 @@ async def sign_in(request: Request) -> Response:
     token = fields.get("token", [""])[0].strip()
     throttle: Throttle = request.app.state.throttle
     address = request.client.host if request.client else ""
-    wait_s = throttle.wait_s(address)
-    if wait_s > 0:
-        said = f"Too many tries. Wait {wait_s:.0f} s, then try again."
-        return _form(said, target, 429, {"Retry-After": f"{wait_s:.0f}"})
     try:
-        status = await _status(request.app.state.records, token)
+        status = await _checked(throttle, address, request.app.state.records, token)
+    except TooMany:
+        wait_s = math.ceil(PATIENCE_S)
+        said = f"Too many tries at once. Wait {wait_s} s, then try again."
+        return _form(said, target, 429, {"Retry-After": f"{wait_s}"})
     except Problem as problem:
         return _form(str(problem), target, problem.status)
     if status == 401:
-        throttle.note(address)
         return _form("This token is unknown, revoked or out of date.", target, 401)
     if status == 403:
         said = "This token does not allow reading recordings: it needs the scope eeg:read."
@@ -123,9 +140,16 @@ async def sign_in(request: Request) -> Response:
     return _opened(request, token, target)
 
 
-async def _status(records: RecordsApi, token: str) -> int:
+async def _checked(throttle: Throttle, address: str, records: RecordsApi, token: str) -> int:
     if TOKEN.fullmatch(token) is None:
         return 401
+    async with throttle.turn(address) as this:
+        status = await _status(records, token)
+        this.failed = status == 401
+        return status
+
+
+async def _status(records: RecordsApi, token: str) -> int:
     answer = await records.send("GET", READS, {"Authorization": f"Bearer {token}"})
     await answer.aclose()
     return answer.status_code
@@ -133,14 +157,15 @@ async def _status(records: RecordsApi, token: str) -> int:
 
 def _opened(request: Request, token: str, target: str) -> Response:
     callers: Callers = request.app.state.callers
-    callers.sessions.close(request.cookies.get(COOKIE))
+    callers.end(request)
     response = RedirectResponse(target, 303, NO_CACHE)
+    # Where something else ends TLS in front of us, the page still knows that there is some.
+    secure = callers.secure(request)
+    # Until the browser is closed: how long it may be idle is for the session to say.
     response.set_cookie(
-        COOKIE,
+        callers.cookie(request, secure),
         callers.sessions.open(token),
-        max_age=int(IDLE_S),
-        # Where something else ends TLS in front of us, the page still knows that there is some.
-        secure=request.headers.get("origin", "").startswith("https:"),
+        secure=secure,
         httponly=True,
         samesite="strict",
     )
@@ -151,9 +176,11 @@ def _opened(request: Request, token: str, target: str) -> Response:
 async def sign_out(request: Request) -> Response:
     """Forget the session, and what the browser kept of what was read in it."""
     callers: Callers = request.app.state.callers
-    callers.sessions.close(request.cookies.get(COOKIE))
+    callers.end(request)
     response = RedirectResponse("/sign-in", 303, {**NO_CACHE, "Clear-Site-Data": '"cache"'})
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    secure = callers.secure(request)
+    name = callers.cookie(request, secure)
+    response.delete_cookie(name, secure=secure, httponly=True, samesite="strict")
     return response
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -282,6 +283,13 @@ class NewAnnotation(Message):
         }
     )
 
+    annotation_id: Annotated[
+        UUID | None,
+        Field(
+            description="The client's own id, one for each annotation: sent again, with the same "
+            "content, it is stored once. Without it, each request is a further annotation."
+        ),
+    ] = None
     onset: Annotated[Seconds, Field(ge=-1e9, le=1e9, description="Seconds from the start.")]
     duration: Annotated[Seconds, Field(ge=0, le=1e9)] | None = None
     text: Annotated[str, Field(min_length=1, max_length=10_000)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -22,6 +24,14 @@ class MontagesAnswer(BaseModel):
 
     montages: tuple[MontageFileItem, ...]
     problems: tuple[str, ...]
+
+
+class HealthAnswer(BaseModel):
+    """Whether the viewer runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["ok"]
 
 
 class SessionAnswer(BaseModel):

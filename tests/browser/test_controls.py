@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from storage.catalog import Catalog
-from storage.tokens import issue
 from tests.support.browser import (
     Pages,
-    Problems,
     after_draw,
     drawn,
     open_recording,
@@ -23,7 +20,6 @@ from tests.support.browser import (
     wait_drawn,
     wait_state,
 )
-from tests.support.records_server import RecordsServer
 from tests.support.viewed_recordings import HOUR, MADE, REFERENTIAL
 from tests.support.viewer_server import ViewerServer
 from tests.support.viewing import Viewer
@@ -45,9 +41,9 @@ def chosen(page: Page, name: str) -> str:
     return text
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "member", "value", "in_link"),
-    [
+def test_a_choice_changes_the_view_and_the_link(viewer: Viewer, page: Page) -> None:
+    open_recording(page, viewer.url, HOUR, MADE)
+    choices: list[tuple[str, str, str, object, str]] = [
         ("window-choice", "5 s", "window", 5, "w=5"),
         ("hp", "0.3 Hz", "hp", 0.3, "hp=0.3"),
         ("hp", "Off", "hp", None, "hp=off"),
@@ -57,19 +53,16 @@ def chosen(page: Page, name: str) -> str:
         ("colours", "By type", "colours", "type", "colours=type"),
         ("polarity", "Down", "polarity", "down", "polarity=down"),
         ("clock", "Time of day", "clock", "absolute", "clock=absolute"),
-    ],
-)
-def test_a_choice_changes_the_view_and_the_link(
-    viewer: Viewer, page: Page, name: str, text: str, member: str, value: object, in_link: str
-) -> None:
-    open_recording(page, viewer.url, HOUR, MADE)
-    after_draw(page, lambda: choose(page, name, text))
-    assert state(page, member) == value
-    page.wait_for_url(re.compile(f"[?&]{in_link}(&|$)"))
-    # The arrow keys turn pages again at once, instead of the list's entries.
-    after_draw(page, lambda: page.keyboard.press("ArrowRight"))
-    assert state(page, "start") == state(page, "window")
-    assert chosen(page, name) == text
+    ]
+    for name, text, member, value, in_link in choices:
+        after_draw(page, partial(choose, page, name, text))
+        assert state(page, member) == value
+        page.wait_for_url(re.compile(f"[?&]{in_link}(&|$)"))
+        # The arrow keys turn pages again at once, instead of the list's entries.
+        start = state(page, "start")
+        after_draw(page, lambda: page.keyboard.press("ArrowRight"))
+        assert state(page, "start") == start + state(page, "window")
+        assert chosen(page, name) == text
 
 
 def test_lists_show_what_a_link_brings_even_if_it_is_none_of_theirs(
@@ -120,23 +113,27 @@ def test_a_montage_that_cannot_be_made_says_why(viewer: Viewer, page: Page) -> N
         assert bool(title) == disabled
 
 
-def test_montages_of_files_are_offered(
-    filled_home: Path, viewer: Viewer, pages: Pages, tmp_path: Path
-) -> None:
+@pytest.fixture
+def with_files(viewer: Viewer, tmp_path: Path) -> Iterator[ViewerServer]:
+    """Run a viewer that has montages of files, one of them broken."""
     (tmp_path / "ours.yaml").write_text(
         "montages:\n  ours: {title: Ours <b>, derivations: [F7-T7, {label: Mean, active: C3, "
         "reference: [Cz, Pz]}]}\n"
     )
     (tmp_path / "broken.yaml").write_text("montages: {x: {derivations: [nothing]}}")
     with ViewerServer(tmp_path / "home", viewer.records.url, montages=tmp_path) as server:
-        page = pages.open()
-        open_recording(page, server.url, REFERENTIAL, MADE)
-        wait_state(page, "state.montageList.some((each) => each.name === 'ours')")
-        after_draw(page, lambda: choose(page, "montage", "Ours <b>"))
-        expect(page.locator("#notice")).to_contain_text("broken.yaml")
-        page.wait_for_function("() => ranvier.drawn.rows.some((row) => row.key === 'Mean')")
-        rows = drawn(page)["rows"]
-        assert list(rows)[:2] == ["F7-T7", "Mean"]
+        yield server
+
+
+# The page comes last, so that it is gone before its server is.
+def test_montages_of_files_are_offered(with_files: ViewerServer, page: Page) -> None:
+    open_recording(page, with_files.url, REFERENTIAL, MADE)
+    wait_state(page, "state.montageList.some((each) => each.name === 'ours')")
+    after_draw(page, lambda: choose(page, "montage", "Ours <b>"))
+    expect(page.locator("#notice")).to_contain_text("broken.yaml")
+    page.wait_for_function("() => ranvier.drawn.rows.some((row) => row.key === 'Mean')")
+    rows = drawn(page)["rows"]
+    assert list(rows)[:2] == ["F7-T7", "Mean"]
 
 
 def test_nothing_can_be_chosen_before_there_is_something(viewer: Viewer, page: Page) -> None:
@@ -260,12 +257,11 @@ def test_tabs_are_gone_through_by_keyboard(viewer: Viewer, page: Page) -> None:
     assert state(page, "start") == 0
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (1600, 1000), (3840, 2160)])
 def test_everything_has_its_place_on_any_screen(
-    viewer: Viewer, pages: Pages, width: int, height: int, theme: str
+    viewer: Viewer, pages: Pages, width: int, height: int
 ) -> None:
-    page = pages.open(width, height, color_scheme=theme)
+    page = pages.open(width, height)
     page.goto(viewer.url)
     expect(page.locator(".picker-row").first).to_be_visible()
     pages.shot(page, "start")
@@ -285,6 +281,8 @@ def test_everything_has_its_place_on_any_screen(
     )
     assert not outside
     pages.shot(page, "review")
+    after_draw(page, lambda: page.keyboard.press("t"))
+    pages.shot(page, "dark")
 
 
 def test_nothing_jumps_while_a_recording_is_opened(viewer: Viewer, page: Page) -> None:
@@ -305,12 +303,8 @@ def test_nothing_jumps_while_a_recording_is_opened(viewer: Viewer, page: Page) -
     assert page.evaluate("() => window.jumps") == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_letters_and_traces_can_be_read(viewer: Viewer, page: Page, theme: str) -> None:
+def test_letters_and_traces_can_be_read(viewer: Viewer, page: Page) -> None:
     page.goto(viewer.url)
-    colours = page.evaluate(
-        "theme => import('/page/palette.js').then(({ palette }) => ({ ...palette(theme) }))", theme
-    )
 
     def light(colour: str) -> float:
         parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
@@ -323,49 +317,30 @@ def test_letters_and_traces_can_be_read(viewer: Viewer, page: Page, theme: str) 
 
     names = ["text", "faint", "trace", "left", "right", "middle", "none"]
     names += ["eeg", "eog", "ecg", "emg", "other", "cursor", "caliper"]
-    for name in names:
-        assert contrast(colours[name], colours["background"]) >= 4.5, name
-        assert contrast(colours[name], colours["gutter"]) >= 4.5, name
-    for name in ("seizure", "note", "marker", "file", "selection", "envelope"):
-        assert contrast(colours[name], colours["background"]) >= 3, name
+    read = "theme => import('/page/palette.js').then(({ palette }) => ({ ...palette(theme) }))"
+    for theme in ("light", "dark"):
+        colours = page.evaluate(read, theme)
+        for name in names:
+            assert contrast(colours[name], colours["background"]) >= 4.5, (theme, name)
+            assert contrast(colours[name], colours["gutter"]) >= 4.5, (theme, name)
+        for name in ("seizure", "note", "marker", "file", "selection", "envelope"):
+            assert contrast(colours[name], colours["background"]) >= 3, (theme, name)
 
 
-@pytest.fixture
-def asking(filled_home: Path, tmp_path: Path) -> Iterator[tuple[ViewerServer, str]]:
-    """Run both services so that people sign in; return the viewer and a token."""
-    home = tmp_path / "home"
-    shutil.copytree(filled_home, home)
-    with Catalog.open(f"sqlite:///{home / 'catalog.db'}") as catalog:
-        token = issue(catalog, "reader", ["eeg:read", "annotate", "export"])
-    with (
-        RecordsServer(home, token_required=True) as records,
-        ViewerServer(tmp_path / "viewer", records.url, sign_in=True) as server,
-    ):
-        yield server, token
-
-
-def test_people_sign_in_and_out(
-    asking: tuple[ViewerServer, str], page: Page, problems: Problems, shot: Callable[[str], Path]
-) -> None:
-    problems.allow("401")
-    server, token = asking
-    open_recording(page, server.url, HOUR, MADE, wait=False, t=30)
-    field = page.get_by_label("Token")
-    expect(field).to_be_focused()
-    field.fill("rvt_wrong")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("unknown")
-    shot("sign-in")
-    page.get_by_label("Token").fill(token)
-    page.keyboard.press("Enter")
-    wait_drawn(page, 30, 10)
-    assert "sign-in" not in page.url
-    assert token not in page.content() + page.url
-    assert page.evaluate("() => document.cookie") == ""
-    kept = "() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }])"
-    assert token not in page.evaluate(kept)
-    page.locator("#home").click()
-    page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_label("Token")).to_be_visible()
-    page.goto(f"{server.url}/")
-    expect(page.get_by_label("Token")).to_be_visible()
+def test_lists_are_walked_with_the_keyboard(page: Page, viewer: Viewer) -> None:
+    """The focus stays until Escape gives it back; after a choice with the pointer it goes."""
+    open_recording(page, viewer.url, HOUR, MADE)
+    before = state(page, "sensitivity")
+    first = page.locator("#lp").input_value()
+    page.locator("#lp").focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowUp")
+    expect(page.locator("#lp")).to_be_focused()
+    assert int(page.locator("#lp").input_value()) == int(first) - 2
+    page.keyboard.press("Escape")
+    expect(page.locator("#traces")).to_be_focused()
+    assert state(page, "sensitivity") == before
+    page.locator("#hp").dispatch_event("pointerdown")
+    page.locator("#hp").focus()
+    page.locator("#hp").select_option(label="5 Hz")
+    expect(page.locator("#traces")).to_be_focused()

@@ -8,7 +8,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import Pages, Problems, drawn, open_recording, state, wait_drawn
+from tests.support.browser import (
+    Pages,
+    Problems,
+    drawn,
+    open_recording,
+    state,
+    wait_drawn,
+    wait_state,
+)
 from tests.support.viewed_recordings import CLIP, CLIP_PATIENT, HOUR, MADE, REFERENTIAL
 from tests.support.viewing import Viewer
 
@@ -129,6 +137,7 @@ def test_back_and_forth(viewer: Viewer, page: Page) -> None:
         ({"t": "", "w": "1e9", "hp": "80", "lp": "20", "sensitivity": "Infinity"}, 0, 10),
         ({"toString": "x", "__proto__": "y", "gain": "22", "colours": "pink"}, 0, 10),
         ({"t": "100", "w": "20", "order": "no such channel", "hidden": "neither"}, 100, 20),
+        ({"gain": ["1e-320*FP1-F7", "1e4*F7-T7", "NaN*T7-P7", "2*no such channel"]}, 0, 10),
     ],
 )
 def test_links_that_make_no_sense_show_what_they_can(
@@ -142,6 +151,9 @@ def test_links_that_make_no_sense_show_what_they_can(
     assert len(drawn(page)["rows"]) == 23
     assert state(page, "problem") is None
     assert (state(page, "hp"), state(page, "lp")) == (1, 70)
+    # Channels that the recording has not are not carried on, and none is drawn flat.
+    wait_state(page, "!state.hidden.length && !state.order.length")
+    wait_state(page, "!Object.keys(state.gains).length")
 
 
 def test_a_recording_that_there_is_not(viewer: Viewer, page: Page, problems: Problems) -> None:
@@ -183,3 +195,35 @@ def test_a_view_goes_into_a_link_and_comes_back(viewer: Viewer, page: Page) -> N
         assert found[3]
     empty = page.evaluate(f"(async () => {{ {VIEW} return view.toQuery(view.DEFAULTS); }})()")
     assert empty == ""
+
+
+def test_a_montage_that_cannot_be_listed_yet(
+    viewer: Viewer, page: Page, problems: Problems
+) -> None:
+    """Channels are shown, and called, as recorded; the list is asked for until it comes."""
+    problems.allow("503")
+    page.route("**/api/**/montages?**", lambda route: route.fulfill(status=503, json={}))
+    open_recording(page, viewer.url, REFERENTIAL, MADE, montage="double_banana")
+    notice = page.locator("#notice")
+    expect(notice).to_contain_text("The montage double_banana cannot be shown.")
+    expect(notice).to_contain_text("Channels are as recorded.")
+    caption = "(await import('/page/export.js')).caption(ranvier.store.get())"
+    assert "as recorded" in page.evaluate(f"(async () => {caption})()")
+    page.unroute("**/api/**/montages?**")
+    wait_state(page, "state.curves[0]?.derived && !state.loading")
+    expect(notice).to_be_empty()
+    assert "Double banana" in page.evaluate(f"(async () => {caption})()")
+
+
+def test_a_montage_that_is_not_possible_is_not_named_in_a_caption(
+    viewer: Viewer, page: Page
+) -> None:
+    """What is drawn is as recorded, whatever was asked for; gains of a channel are told."""
+    open_recording(page, viewer.url, "mixed.edf", MADE, montage="transverse")
+    key = state(page, "curves")[0]["key"]
+    page.evaluate("key => ranvier.actions.change({ gains: { [key]: 0.5 } })", key)
+    caption = page.evaluate(
+        "(async () => (await import('/page/export.js')).caption(ranvier.store.get()))()"
+    )
+    assert "as recorded" in caption
+    assert f"{key} \N{MULTIPLICATION SIGN} 0.5" in caption

@@ -145,6 +145,24 @@ def test_a_recording_that_ends_is_sealed_on_the_page(
     assert state(page, "following") is False
 
 
+def test_a_page_loaded_anew_goes_on_following(
+    own_servers: Viewer, page: Page, device: Device
+) -> None:
+    """The address tells that the end was followed, as long as it is."""
+    device.send(12)
+    open_recording(page, own_servers.url, device.name, PATIENT)
+    wait_drawn(page, 10)
+    page.wait_for_function("() => location.search.endsWith('&t=10&follow=1')")
+    page.reload()
+    wait_drawn(page, 10)
+    assert state(page, "following") is True
+    device.send(10)
+    wait_drawn(page, 20)
+    page.keyboard.press("ArrowLeft")
+    wait_drawn(page, 10)
+    page.wait_for_function("() => location.search.endsWith('&t=10')")
+
+
 def test_a_link_into_a_live_recording_stays_there(
     own_servers: Viewer, page: Page, device: Device
 ) -> None:
@@ -202,3 +220,135 @@ def test_the_connection_is_made_again(
     device.send(4)
     page.wait_for_function("(count) => ranvier.drawn.rows[0].values.length === count", arg=8 * RATE)
     expect(page.locator("#notice")).to_be_empty()
+
+
+# How many samples of a row of the page are there.
+HELD = """(key) => {
+  const found = ranvier.drawn?.rows.find((row) => row.key === key);
+  return found?.values.filter((value) => value === value).length;
+}"""
+
+
+def send(viewer: Viewer, name: str, labels: list[str], start: int, end: int, rate: int) -> None:
+    """Send a stretch of some channels, at any place."""
+    ramp = (np.arange(start * rate, end * rate) / 64).tolist()
+    chunk = {
+        "patient_id": PATIENT,
+        "recording_id": name,
+        "channels": labels,
+        "start": start,
+        "end": end,
+        "samples": [ramp] * len(labels),
+    }
+    with viewer.records.client() as client:
+        client.post("/ingest", json=chunk).raise_for_status()
+
+
+def wait_held(page: Page, key: str, count: int) -> None:
+    """Wait until so many samples of a row are drawn."""
+    page.wait_for_function(f"([key, count]) => ({HELD})(key) === count", arg=[key, count])
+
+
+def test_what_comes_late_is_drawn(own_servers: Viewer, page: Page) -> None:
+    """A chunk that fills a hole, and samples of a group that lags: here, and on pages turned to."""
+    name = "late"
+    for start, end in ((0, 12), (15, 22), (25, 40)):
+        send(own_servers, name, ["A"], start, end, RATE)
+    send(own_servers, name, ["S"], 0, 1, 4)
+    open_recording(page, own_servers.url, name, PATIENT, t=20, **UNFILTERED)
+    wait_held(page, "A", 7 * RATE)
+    page.keyboard.press("ArrowLeft")
+    wait_drawn(page, 10)
+    wait_held(page, "A", 7 * RATE)
+    wait_state(page, "!state.loading")
+    draws = page.evaluate("window.draws")
+    asked = requests_of(page, "/eeg?")
+    page.wait_for_function(
+        "(before) => ranvier.store.get().pages.at > before", arg=page.evaluate("performance.now()")
+    )
+    assert asked  # and nothing is drawn again for it
+    assert page.evaluate("window.draws") == draws
+    send(own_servers, name, ["A"], 12, 15, RATE)
+    wait_held(page, "A", 10 * RATE)
+    assert state(page, "pages")["whole"] is False
+    send(own_servers, name, ["S"], 1, 40, 4)
+    wait_held(page, "S", 40)
+    wait_state(page, "state.pages.whole")
+    send(own_servers, name, ["A"], 22, 25, RATE)
+    page.keyboard.press("ArrowRight")
+    wait_drawn(page, 20)
+    wait_held(page, "A", 10 * RATE)
+    wait_held(page, "S", 40)
+
+
+def test_what_came_late_is_there_once_a_recording_is_sealed(
+    own_servers: Viewer, page: Page
+) -> None:
+    """On the page that is shown, and on those that were."""
+    name = "late-sealed"
+    for start, end in ((0, 2), (5, 12), (15, 40)):
+        send(own_servers, name, ["A"], start, end, RATE)
+    open_recording(page, own_servers.url, name, PATIENT, t=0, **UNFILTERED)
+    wait_held(page, "A", 7 * RATE)
+    page.keyboard.press("ArrowRight")
+    wait_drawn(page, 10)
+    send(own_servers, name, ["A"], 2, 5, RATE)
+    send(own_servers, name, ["A"], 12, 15, RATE)
+    with own_servers.records.client() as client:
+        asked = {"patient_id": PATIENT}
+        client.post(f"/recordings/{name}/seal", params=asked).raise_for_status()
+    wait_held(page, "A", 10 * RATE)
+    wait_state(page, "!state.live && state.pages.whole")
+    page.keyboard.press("ArrowLeft")
+    wait_drawn(page, 0)
+    wait_held(page, "A", 10 * RATE)
+
+
+def test_growth_that_could_not_be_asked_for_is_asked_for_again(
+    own_servers: Viewer, page: Page, device: Device, problems: Problems
+) -> None:
+    """By itself, and at once where somebody says so; though nothing more is recorded."""
+    problems.allow("503")
+    device.send(5)
+    open_recording(page, own_servers.url, device.name, PATIENT, **UNFILTERED)
+    wait_held(page, "FP1-F7", 5 * RATE)
+    refused = "**/api/eeg?**"
+    for seconds in (6, 7):
+        page.route(refused, lambda route: route.fulfill(status=503, json={"status": 503}))
+        device.send(1)
+        expect(page.locator("#notice")).to_contain_text("Trying again")
+        page.unroute(refused)
+        if seconds == 7:
+            page.evaluate("ranvier.actions.reload()")
+        wait_held(page, "FP1-F7", seconds * RATE)
+        wait_state(page, "!state.problem")
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(own_servers: Viewer, page: Page) -> None:
+    """As if none had come."""
+    send(own_servers, "broken", ["A"], 0, 60, RATE)
+    page.add_init_script(
+        """const whole = window.fetch;
+        window.breaks = 0;
+        window.fetch = async (...asked) => {
+          const answer = await whole(...asked);
+          if (!String(asked[0]).includes("/api/eeg") || window.breaks === 0) return answer;
+          window.breaks -= 1;
+          const some = new Uint8Array(await answer.arrayBuffer()).subarray(0, 900);
+          const body = new ReadableStream({
+            start(way) {
+              way.enqueue(some);
+              if (window.breaks % 2) way.error(new TypeError("network error"));
+              else way.close();
+            },
+          });
+          return new Response(body, { status: 200 });
+        }"""
+    )
+    open_recording(page, own_servers.url, "broken", PATIENT, t=0, w=5, **UNFILTERED)
+    wait_state(page, "!state.loading")
+    page.evaluate("window.breaks = 2; ranvier.actions.goTo(40)")
+    expect(page.locator("#notice")).to_contain_text("Trying again")
+    wait_drawn(page, 40)
+    wait_state(page, "!state.problem && !state.loading")
+    assert page.evaluate("window.breaks") == 0

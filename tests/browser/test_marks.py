@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from storage.catalog import Catalog
-from storage.tokens import issue
 from tests.support.browser import (
     Pages,
     Problems,
     after_draw,
+    drawn,
     open_recording,
     state,
     wait_drawn,
     wait_state,
 )
-from tests.support.records_server import RecordsServer
 from tests.support.viewed_recordings import (
     CLIP,
     CLIP_PATIENT,
@@ -38,7 +37,6 @@ from tests.support.viewed_recordings import (
     MIXED,
     REFERENTIAL,
 )
-from tests.support.viewer_server import ViewerServer
 from tests.support.viewing import Viewer
 
 LIST = "#marks .mark-row"
@@ -651,6 +649,193 @@ def test_a_refusal_is_told_and_nothing_typed_is_lost(
     expect(save).to_be_enabled()
 
 
+def lose_answers(page: Page, count: int) -> list[int]:
+    """Let new marks be stored, but lose the first answers; returns the status of the others."""
+    seen: list[int] = []
+    left = [count]
+
+    def handle(route: Route) -> None:
+        if route.request.method != "POST":
+            route.fallback()
+            return
+        answer = route.fetch()
+        if left[0]:
+            left[0] -= 1
+            route.abort()
+            return
+        seen.append(answer.status)
+        route.fulfill(response=answer)
+
+    page.route("**/annotations?*", handle)
+    return seen
+
+
+def test_a_mark_whose_answer_was_lost_is_stored_once(
+    own_servers: Viewer, api: httpx.Client, page: Page, problems: Problems
+) -> None:
+    problems.allow("ERR_FAILED|409")
+    open_recording(page, own_servers.url, GAP, MADE)
+    count = len(notes(api, GAP))
+    seen = lose_answers(page, 2)
+    told = page.locator(".form-error")
+    save = page.locator(f"{FORM} button.primary")
+    page.locator("#mark-add").click()
+    field(page, "text").fill("sent twice")
+    save.click()
+    expect(told).to_contain_text("Not confirmed")
+    expect(page.locator(LIST, has_text="sent twice")).to_have_count(1)  # it is there, in truth
+    save.click()
+    expect(save).to_be_enabled()
+    save.click()
+    expect(page.locator(FORM)).to_be_hidden()
+    assert seen == [200]
+    assert [one["text"] for one in notes(api, GAP)].count("sent twice") == 1
+    marked(page, count + 1)
+
+    # Another form adds another mark, the same words or not.
+    page.locator("#mark-add").click()
+    field(page, "text").fill("sent twice")
+    save.click()
+    expect(page.locator(FORM)).to_be_hidden()
+    assert len(notes(api, GAP)) == count + 2
+    page.unroute("**/annotations?*")
+
+    # What was typed on after the answer was lost becomes the next version, not a second mark.
+    lose_answers(page, 1)
+    page.locator("#mark-add").click()
+    field(page, "text").fill("half a thou")
+    save.click()
+    expect(told).to_contain_text("Not confirmed")
+    field(page, "text").fill("half a thought")
+    save.click()
+    conflict = page.locator(".form-conflict")
+    expect(conflict).to_contain_text("Stored before, as it was then")
+    expect(conflict).to_contain_text("“half a thou”")
+    expect(field(page, "text")).to_have_value("half a thought")
+    field(page, "reason").fill("typed on")
+    save.click()
+    expect(page.locator(FORM)).to_be_hidden()
+    found = [one for one in notes(api, GAP, history=True) if one["text"].startswith("half")]
+    assert [(one["version"], one["text"]) for one in found] == [
+        (1, "half a thou"),
+        (2, "half a thought"),
+    ]
+    assert len({one["annotation_id"] for one in found}) == 1
+    marked(page, count + 3)
+
+
+def test_a_form_that_is_closed_while_it_saves(
+    own_servers: Viewer, api: httpx.Client, page: Page, problems: Problems
+) -> None:
+    """The mark is listed all the same; if it was refused, that is said."""
+    problems.allow("500")
+    open_recording(page, own_servers.url, GAP, MADE)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if route.request.method == "POST":
+            held.append(route)
+        else:
+            route.fallback()
+
+    page.route("**/annotations?*", hold)
+    for text in ("closed at once", "closed and refused"):
+        page.locator("#mark-add").click()
+        field(page, "text").fill(text)
+        with page.expect_request(lambda request: request.method == "POST"):
+            page.keyboard.press("Enter")
+        page.keyboard.press("Escape")
+        expect(page.locator(FORM)).to_be_hidden()
+    held[0].continue_()
+    expect(page.locator(LIST, has_text="closed at once")).to_have_count(1)
+    held[1].fulfill(status=500, body='{"detail": "broken"}')
+    expect(page.locator("#notice")).to_contain_text("The mark may not have been saved.")
+    texts = [one["text"] for one in notes(api, GAP)]
+    assert (texts.count("closed at once"), texts.count("closed and refused")) == (1, 0)
+
+
+def test_ids_of_marks(viewer: Viewer, page: Page) -> None:
+    """They are UUIDs also where the browser makes none by itself: without TLS, on a network."""
+    page.goto(viewer.url)
+    made = page.evaluate(
+        """async () => {
+          const { newId } = await import("/page/mark_ids.js");
+          const one = newId();
+          Object.defineProperty(crypto, "randomUUID", { value: undefined });
+          return [one, newId(), newId()];
+        }"""
+    )
+    assert len(set(made)) == 3
+    for each in made:
+        assert (str(UUID(each)), UUID(each).version, UUID(each).variant) == (each, 4, RFC_4122)
+
+
+def test_marks_lie_on_what_is_on_the_screen(viewer: Viewer, page: Page, problems: Problems) -> None:
+    """Not on a page that has been asked for, and not on a stretch that was turned away from."""
+    problems.allow("500")
+    open_recording(page, viewer.url, HOUR, MADE, t=100)
+    drag(page, 102, 104)
+    after_draw(page, lambda: page.keyboard.press("Shift+ArrowRight"))
+    assert state(page, "selection")["start"] == pytest.approx(102, abs=0.02)  # still in view
+    page.evaluate("window.ranvier.actions.goTo(3000)")
+    wait_drawn(page, 3000)
+    wait_state(page, "state.selection === null")
+    page.keyboard.press("s")
+    expect(page.locator("#pending-seizure")).to_contain_text("seizure from 0:50:0")
+    page.keyboard.press("Escape")
+    page.keyboard.press("m")
+    expect(field(page, "onset")).to_have_value(re.compile("^0:50:0"))
+    page.keyboard.press("Escape")
+
+    page.route("**/api/eeg?*", lambda route: route.fulfill(status=500, body="{}"))
+    page.evaluate("window.ranvier.actions.goTo(2000)")
+    wait_state(page, "state.problem !== null && state.start === 2000")
+    assert drawn(page)["start"] == 3000
+    expect(page.locator("#traces")).to_have_class(re.compile("dimmed"))
+    page.keyboard.press("m")
+    expect(field(page, "onset")).to_have_value(re.compile("^0:50:0"))
+    page.keyboard.press("Escape")
+
+
+def test_times_of_day_in_the_form_keep_their_day(viewer: Viewer, page: Page) -> None:
+    """A mark of the first day is edited while the page is on the second one."""
+    page.goto(viewer.url)
+    found = page.evaluate(
+        """async () => {
+          const { createFields } = await import("/page/mark_fields.js");
+          const detail = { start_time: "2020-01-01T20:00:00" };
+          const state = { clock: "absolute", detail, start: 90000, end: 172800, window: 10 };
+          const fields = createFields(() => state, () => {});
+          const [onset, end] = ["onset", "end"].map((name) =>
+            fields.parts[2].querySelector(`[name=${name}]`));
+          const type = (field, text) => {
+            for (let at = 1; at <= text.length; at += 1) {
+              field.value = text.slice(0, at);
+              field.dispatchEvent(new Event("input"));
+            }
+            field.dispatchEvent(new Event("change"));
+          };
+          const found = [];
+          const mark = { kind: "note", text: "x", onset: 7200, duration: 10, channels: [] };
+          for (const [field, text] of [[onset, "22:00:01"], [end, "22:00:30"], [end, "01:00:00"],
+            [onset, "22:30:00"], [onset, "22:00:00 +1d"]]) {
+            fields.set(mark, []);
+            found.push([field.value]);
+            type(field, text);
+            found.at(-1).push(fields.draft.onset, fields.draft.duration);
+          }
+          return found;
+        }"""
+    )
+    assert found == [
+        ["22:00:00.000", 7201, 10],
+        ["22:00:10.000", 7200, 30],
+        ["22:00:10.000", 7200, 10800],
+        ["22:00:00.000", 9000, 10],
+        ["22:00:00.000", 93600, 10],
+    ]
+
+
 # --- hostile --------------------------------------------------------------------------------------
 
 
@@ -681,28 +866,6 @@ def test_hostile_texts_are_texts(own_servers: Viewer, api: httpx.Client, page: P
 
 
 # --- rights and time ------------------------------------------------------------------------------
-
-
-def test_a_token_that_may_only_read(
-    filled_home: Path, page: Page, problems: Problems, tmp_path: Path
-) -> None:
-    problems.allow("403")
-    home = tmp_path / "home"
-    shutil.copytree(filled_home, home)
-    with RecordsServer(home, token_required=True) as records:
-        with Catalog.open(f"sqlite:///{home / 'catalog.db'}") as catalog:
-            token = issue(catalog, "reader", ["eeg:read"], None)
-        with ViewerServer(home, records_url=records.url, token=token) as viewer:
-            open_recording(page, viewer.url, GAP, MADE)
-            page.locator("#mark-add").click()
-            field(page, "text").fill("kept")
-            page.keyboard.press("Enter")
-            told = page.locator(".form-error")
-            expect(told).to_contain_text("You may read this recording, but not mark it: ")
-            expect(told).to_contain_text("annotate")
-            expect(field(page, "text")).to_have_value("kept")
-            marked(page, 3)
-            page.goto("about:blank")
 
 
 def test_a_live_recording_shows_what_others_mark(own_servers: Viewer, page: Page) -> None:

@@ -330,6 +330,30 @@ def test_the_caliper_measures_the_samples(viewer: Viewer, page: Page) -> None:
     wait_state(page, "state.caliper === null")
 
 
+def test_the_caliper_follows_the_filters(viewer: Viewer, page: Page) -> None:
+    """It measures what is drawn: the same instants have other values behind another filter."""
+    open_recording(page, viewer.url, REFERENTIAL, MADE, t=30, hp=None, lp=None)
+    page.keyboard.press("c")
+    page.mouse.move(*place(page, 33, 3))
+    page.mouse.down()
+    page.mouse.move(*place(page, 33.2, 3))
+    page.mouse.move(*place(page, 33.5, 3))
+    page.mouse.up()
+    caliper = state(page, "caliper")
+    page.locator("#hp").select_option(label="5 Hz")
+    wait_state(page, "!state.loading && state.hp === 5")
+    first, last = page.evaluate(
+        """async ([key, ...times]) => {
+          const { sampleAt } = await import("/page/rows.js");
+          return times.map((time) => sampleAt(window.ranvier.store.get().pages, key, time).value);
+        }""",
+        [caliper["key"], caliper["from"]["time"], caliper["to"]["time"]],
+    )
+    assert abs(last - first - (caliper["to"]["value"] - caliper["from"]["value"])) > 1
+    *_, difference = numbers(page.locator("#measured").inner_text())
+    assert difference == pytest.approx(last - first, abs=0.051)
+
+
 def test_the_caliper_anywhere_with_shift(viewer: Viewer, page: Page) -> None:
     open_recording(page, viewer.url, REFERENTIAL, MADE, t=30)
     page.keyboard.press("c")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.browser import Problems, drawn, open_recording, state, wait_drawn, wait_state
 from tests.support.viewed_recordings import HOUR, MADE
@@ -113,7 +113,53 @@ def test_a_page_that_is_refused_says_why(outage: Viewer, page: Page, problems: P
     page.evaluate("ranvier.actions.change({ hp: 5 })")
     notice = page.locator("#notice")
     expect(notice).to_contain_text("This page cannot be shown. hp: too high")
-    expect(page.locator("#traces")).not_to_have_class("dimmed")
+    expect(page.locator("#traces")).to_contain_class("dimmed")
     notice.get_by_role("button", name="Filters off").click()
     wait_state(page, "state.hp === null && !state.problem && !state.loading")
+    expect(notice).to_be_empty()
+
+
+def test_who_has_to_sign_in_keeps_what_was_typed(
+    own_servers: Viewer, page: Page, problems: Problems
+) -> None:
+    """A mark that cannot be stored any more does not take its form, or the page, away."""
+    problems.allow("401")
+    open_recording(page, own_servers.url, HOUR, MADE)
+    page.route(
+        "**/annotations?**",
+        lambda route: (
+            route.fulfill(status=401, json={"status": 401, "detail": "sign in first"})
+            if route.request.method == "POST"
+            else route.continue_()
+        ),
+    )
+    page.keyboard.press("m")
+    page.keyboard.type("spike")
+    page.keyboard.press("Enter")
+    expect(page.locator("#mark-form")).to_contain_text("sign in in another tab")
+    expect(page.locator("#mark-form textarea")).to_have_value("spike")
+
+
+def test_a_notice_that_is_put_away_stays_away(
+    own_servers: Viewer, page: Page, problems: Problems
+) -> None:
+    """Though what failed is tried again, and fails again."""
+    problems.allow("503")
+    refused = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        route.fulfill(status=503, json={"status": 503, "detail": "busy"})
+
+    page.route("**/annotations?**", refuse)
+    open_recording(page, own_servers.url, HOUR, MADE)
+    notice = page.locator("#notice")
+    expect(notice).to_contain_text("The marks cannot be loaded")
+    notice.get_by_role("button", name="Put this notice away").click()
+    expect(notice).to_be_empty()
+    before = len(refused)
+    with page.expect_response("**/annotations?**"):
+        pass
+    page.wait_for_function("() => ranvier.store.get().problem?.where === 'marks'")
+    assert len(refused) > before
     expect(notice).to_be_empty()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 import scipy.signal
 from numpy.typing import NDArray
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.support.browser import open_recording, state, wait_drawn, wait_state
 from tests.support.viewed_recordings import GAP_END_S, GAP_START_S, RATE, samples_of
 from tests.support.viewing import Viewer
 
+SIZES_S = (0.5, 1, 2, 4)
 FIGURE = """([start, window_]) => {
   const plot = document.querySelector("#spectrogram .js-plotly-plot");
   const heat = plot?.data?.[0];
@@ -46,13 +46,21 @@ def by_scipy(
     return frequencies, times, 10 * np.log10(power)
 
 
-@pytest.mark.parametrize("size", [0.5, 1, 2, 4])
-def test_the_numbers_are_those_of_scipy(viewer: Viewer, page: Page, size: float) -> None:
-    open_recording(
-        page, viewer.url, "referential.edf", "made", t=40, spectrum="C3", spectrum_window=size
-    )
-    shown = figure(page, 40, 10)
+def test_the_numbers_are_those_of_scipy(viewer: Viewer, page: Page) -> None:
+    link: dict[str, Any] = {"t": 40, "spectrum": "C3", "spectrum_window": SIZES_S[0]}
+    open_recording(page, viewer.url, "referential.edf", "made", **link)
     samples = samples_of("referential.edf", "C3")
+    for size in SIZES_S:
+        page.select_option("#spectrum-window", f"{size:g}")
+        page.wait_for_function(
+            """row => Math.abs(document.querySelector("#spectrogram .js-plotly-plot")
+              ?.data?.[0]?.y?.[1] - row) < 1e-9""",
+            arg=1 / size,
+        )
+        check_numbers(figure(page, 40, 10), samples, size)
+
+
+def check_numbers(shown: dict[str, Any], samples: NDArray[np.float64], size: float) -> None:
     first = round((shown["x0"] - size / 2) * RATE)
     columns = shown["z"].shape[1]
     last = first + round((columns - 1) * shown["dx"] * RATE) + round(size * RATE)
@@ -170,3 +178,22 @@ def test_a_channel_that_a_montage_made_has_none(viewer: Viewer, page: Page) -> N
     assert len(offered) == 23
     page.select_option("#spectrum-channel", "Fp1")
     assert figure(page, 0)["name"] == "Fp1"
+
+
+def test_a_length_that_a_link_brings_is_offered(viewer: Viewer, page: Page) -> None:
+    query: dict[str, Any] = {"spectrum": "FP1-F7", "spectrum_window": 0.3}
+    open_recording(page, viewer.url, "hour.edf", "made", **query)
+    expect(page.locator("#spectrum-window option:checked")).to_have_text("0.3 s")
+
+
+def test_its_list_stays_while_a_recording_is_described_again(viewer: Viewer, page: Page) -> None:
+    """A list that is open closes when its entries are replaced."""
+    open_recording(page, viewer.url, "hour.edf", "made")
+    kept = page.evaluate(
+        """() => {
+          const entry = document.querySelector("#spectrum-channel").options[1];
+          ranvier.store.set(({ detail }) => ({ detail: { ...detail } }));
+          return entry.isConnected;
+        }"""
+    )
+    assert kept

@@ -16,8 +16,9 @@ from tests.support.command_line import command, environment, ranvier
 from tests.support.night import CHANNELS, RATE
 
 PROGRAMS = {"key", "jump", "scatter", "scattergl"}
-# Half a minute on a quiet machine.
-SECONDS = 270
+# Half a minute on a quiet machine, of which most goes into opening the peers' pages.
+SECONDS = 500
+pytestmark = pytest.mark.timeout(2 * SECONDS)
 
 
 @pytest.fixture(scope="module")

@@ -32,17 +32,17 @@ from tests.support.browser import (
     wait_state,
 )
 from tests.support.command_line import ranvier
-from tests.support.records_server import RecordsServer
 from tests.support.viewed_recordings import CLIP, CLIP_SEIZURE_S, marked_night
 from tests.support.viewer_server import ViewerServer
-from tests.support.viewing import Viewer, free_port
+from tests.support.viewing import SteadyRecords, Viewer
 
 HOURS = 24
 END_S = 3600 * HOURS
 PATIENT, NIGHT = "night", "night.edf"
 SEIZURES_S = (2996, 20996, 38996, 56996, 74996)
 CACHE_BYTES = 64 * 2**20
-LONGEST_STALL_MS = 5000  # so much because tests run beside others; see the benchmark for figures
+# The night is written and ingested within the first test.
+pytestmark = pytest.mark.timeout(900)
 # The shade under the traces at a time, as [red, green, blue, alpha]; 4 px above the lower edge.
 SHADE = """seconds => {
   const { frame } = window.ranvier.store.get();
@@ -77,8 +77,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Iterator[Vie
     ran = ranvier("ingest", str(path), *names, "--json", env=environment)
     assert ran.code == 0, ran.err
     path.unlink()
-    own = RecordsServer(home, port=free_port())
-    with own as records, ViewerServer(home, records_url=records.url) as server:
+    with SteadyRecords(home) as records, ViewerServer(home, records_url=records.url) as server:
         yield Viewer(home, records, server)
 
 
@@ -489,11 +488,6 @@ def test_paging_through_the_night(served: Viewer, page: Page) -> None:
     """Every page of 60 s, as fast as a keyboard can; what was overtaken need not be drawn."""
     open_night(page, served, w=60)
     page.wait_for_function(PLOTTED, arg="density")
-    page.evaluate(
-        "() => { window.longest = 0; new PerformanceObserver((list) => {"
-        " for (const { duration } of list.getEntries())"
-        " window.longest = Math.max(window.longest, duration); }).observe({ type: 'longtask' }); }"
-    )
     pages = END_S // 60
     for number in range(1, pages):
         page.keyboard.press("ArrowRight")
@@ -502,7 +496,6 @@ def test_paging_through_the_night(served: Viewer, page: Page) -> None:
     wait_drawn(page, END_S - 60)
     draws = page.evaluate("window.draws")
     assert draws > pages / 20, draws
-    assert page.evaluate("window.longest") < LONGEST_STALL_MS
     tools = page.context.new_cdp_session(page)
     tools.send("HeapProfiler.enable")
     tools.send("HeapProfiler.collectGarbage")

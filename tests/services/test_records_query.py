@@ -144,6 +144,14 @@ def test_every_form_holds_the_same(
         held[round(begin * RATE) - first : round(stop * RATE) - first] = True
     np.testing.assert_array_equal(held, there)
 
+    assert header["pieces"] == group["pieces"] == about["pieces"]
+    placed = np.zeros(truth.shape[1], bool)
+    for place, length, shift_us in header["pieces"]:
+        assert shift_us == 0
+        placed[place - first : place - first + length] = True
+    np.testing.assert_array_equal(placed, there)
+    assert len(header["pieces"]) == header["num_pieces"] == len(extents)
+
 
 def test_windows_are_half_open_and_join(client: httpx.Client, night: Night) -> None:
     parts = [
@@ -361,6 +369,30 @@ def test_a_shift_moves_the_times(client: httpx.Client, name: str) -> None:
     times = np.array([point["timestamp"] for point in answer.json()["FP1-F7"]])
     np.testing.assert_allclose(times[2 * RATE :], 2.0015 + np.arange(RATE) / RATE, atol=1e-12)
     assert json.loads(answer.headers["x-extents"]) == [[[0.0, 1.0], [2.0015, 3.0015]]]
+
+
+def test_pieces_give_the_time_of_every_sample(client: httpx.Client, name: str) -> None:
+    """Also of a clock that drifts: an extent ends where its last sample says."""
+    declare(client, name)
+    shifts = [0, 0, 1500, 3000, 4500, 0]
+    places = [0, RATE, 2 * RATE, 3 * RATE, 4 * RATE, 6 * RATE]
+    for place, shift_us in zip(places, shifts, strict=True):
+        post_raw(client, name, digital(RATE), place, shift_us=shift_us)
+    header, _ = raw_of(window(client, name, 0.5, 6.5, format="f32"))
+    assert header["pieces"] == [
+        [RATE // 2, 3 * RATE // 2, 0],
+        [2 * RATE, RATE, 1500],
+        [3 * RATE, RATE, 3000],
+        [4 * RATE, RATE, 4500],
+        [6 * RATE, RATE // 2, 0],
+    ]
+    assert header["extents"] == [[0.5, 5.0045], [6.0, 6.5]]
+    points = window(client, name, 0.5, 6.5).json()["FP1-F7"]
+    times = np.array([point["timestamp"] for point in points])
+    for place, length, shift_us in header["pieces"]:
+        first = place - RATE // 2
+        expected = (place + np.arange(length)) / RATE + shift_us / 1e6
+        np.testing.assert_allclose(times[first : first + length], expected, rtol=0, atol=1e-12)
 
 
 def test_mixed_rates_in_one_window(client: httpx.Client, name: str) -> None:

@@ -8,7 +8,9 @@ import io
 import json
 import sqlite3
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -163,10 +165,46 @@ def test_annotations_are_versioned(client: httpx.Client, name: str) -> None:
     assert events.count("annotation") == 4
 
 
+def test_an_annotation_that_is_sent_again_is_stored_once(client: httpx.Client, name: str) -> None:
+    """A client whose answer was lost sends it again, by an id of its own."""
+    client.post("/ingest", json=chunk(name, SECOND))
+    url = f"/recordings/{name}/annotations"
+    number = str(uuid4())
+    new = {"onset": 0.25, "text": "spike", "channels": ["T8-P8"], "annotation_id": number}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.post(url, json=new), range(8)))
+    assert sorted(each.status_code for each in answers) == [200] * 7 + [201]
+    (first,) = client.get(url).json()
+    assert first["annotation_id"] == number
+    assert all(each.json() == first for each in answers)
+
+    # What was typed anew is not taken for it; nor is it taken over by another recording.
+    problem(client.post(url, json=new | {"text": "no spike"}), 409)
+    problem(client.post(url, json=new | {"channels": []}), 409)
+    client.post("/ingest", json=chunk(f"b-{name}", SECOND))
+    other = f"/recordings/b-{name}/annotations"
+    problem(client.post(other, json=new), 409)
+    assert client.get(other).json() == []
+
+    # Sent again late, it does not undo what has become of it.
+    at = f"{url}/{number}"
+    second = client.patch(at, json={"text": "sharp", "reason": "looked again"}).json()
+    late = client.post(url, json=new)
+    assert (late.status_code, late.json()) == (200, second)
+    client.delete(at, params={"reason": "artefact"})
+    late = client.post(url, json=new)
+    assert (late.status_code, late.json()["voided"]) == (200, True)
+    assert client.get(url).json() == []
+    rows = client.get(f"/recordings/{name}/audit").json()
+    actions = [row["detail"]["action"] for row in rows if row["event"] == "annotation"]
+    assert actions == ["add", "revise", "void"]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"text": ""}, "text"),
+        ({"annotation_id": "mine"}, "annotation_id"),
         ({"onset": None}, "onset"),
         ({"duration": -1}, "duration"),
         ({"kind": "spike"}, "kind"),

@@ -6,7 +6,6 @@ import ipaddress
 import json
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +31,6 @@ from tests.support.serving import served
 from tests.support.viewer_server import ViewerServer
 
 SECOND = physical(digital(RATE))
-STARTS_WITHIN_S = 20.0  # in about one on a machine that does nothing else
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +72,7 @@ def follow(viewer: ViewerServer, name: str, cookie: str = "") -> Connection:
 
 
 def told(socket: Connection) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(socket.recv(timeout=10))
+    message: dict[str, Any] = json.loads(socket.recv(timeout=30))
     return message
 
 
@@ -144,7 +142,7 @@ def test_marks_are_written_and_revised(
         assert len(through.get(place, params={"history": True}).json()) == 3
 
 
-def test_an_export_is_not_kept_in_memory(
+def test_an_export_comes_whole(
     server: RecordsServer, client: httpx.Client, viewer: ViewerServer, name: str
 ) -> None:
     minute = physical(digital(60 * RATE))
@@ -169,14 +167,14 @@ def test_a_follower_is_told_through_the_viewer(
         client.post(f"/recordings/{name}/seal")
         assert told(socket) == {"type": "sealed", "end": 2.0}
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=10)
+            socket.recv(timeout=30)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1000
 
 
 def test_what_cannot_be_followed_is_closed_with_a_reason(viewer: ViewerServer) -> None:
     with follow(viewer, "nobodys.edf") as socket, pytest.raises(ConnectionClosed) as closed:
-        socket.recv(timeout=10)
+        socket.recv(timeout=30)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1008
 
@@ -186,16 +184,14 @@ def test_the_viewer_starts_first_and_outlives_the_records_service(
 ) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    began = time.monotonic()
     with ViewerServer(tmp_path / "viewer", url) as viewer, page(viewer) as through:
-        assert time.monotonic() - began < STARTS_WITHIN_S
         assert through.get("/").status_code == 200
         for _ in range(3):
             answer = through.get("/api/recordings")
             assert answer.status_code == 502
             assert url in answer.json()["detail"]
         with follow(viewer, name) as socket, pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=10)
+            socket.recv(timeout=30)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1013
         with RecordsServer(tmp_path / "records", port=port) as records:
@@ -207,7 +203,7 @@ def test_the_viewer_starts_first_and_outlives_the_records_service(
             assert told(following)["end"] == 1.0
             records.kill()
             with pytest.raises(ConnectionClosed):
-                following.recv(timeout=10)
+                following.recv(timeout=30)
             following.close()
             wait_for(lambda: through.get("/api/recordings").status_code == 502)
             records.start()
@@ -234,7 +230,7 @@ def test_people_sign_in_and_are_named_in_the_audit(
         seen.append(through.post("/sign-in", data={"token": "rvt_wrong"}))
         seen.append(through.post("/sign-in", data={"token": own}))
         assert seen[-1].status_code == 303
-        for path in ("/", "/session", "/_dash-layout", "/api/recordings", "/sign-in"):
+        for path in ("/", "/session", "/_dash-layout", "/api/recordings"):
             seen.append(through.get(path))
             assert seen[-1].status_code == 200
         note = {"onset": 0.5, "text": "spike"}
@@ -244,7 +240,7 @@ def test_people_sign_in_and_are_named_in_the_audit(
         with follow(asking, name, cookie) as socket:
             assert told(socket)["end"] == 1.0
         with follow(asking, name) as socket, pytest.raises(ConnectionClosed):
-            socket.recv(timeout=10)
+            socket.recv(timeout=30)
         with Catalog.open(f"sqlite:///{guarded.home / 'catalog.db'}") as catalog:
             revoke(catalog, f"reader-{name}")
         wait_for(lambda: through.get("/api/recordings").status_code == 401)
@@ -277,7 +273,8 @@ def test_the_servers_token_is_lent_but_never_shown(
             )
         ]
         assert answers[3].status_code == 200
-        assert through.post("/api/recordings/r/annotations", json={}).status_code in {403, 404, 422}
+        mark = {"onset": 0.5, "text": "spike"}
+        assert through.post("/api/recordings/r/annotations", json=mark).status_code == 403
     written = "".join(answer.text + str(answer.headers) for answer in answers)
     assert lent not in written + viewer.log.read_text()
 

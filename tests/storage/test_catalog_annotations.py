@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from uuid import uuid4
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid4
 
 import pytest
 
 from storage.catalog import AnnotationChanged, Catalog
 from storage.catalog_annotations import annotation_digest
 from storage.catalog_check import check_rows
-from storage.errors import NotFound, UsageError
+from storage.errors import AlreadyExists, NotFound, UsageError
 from storage.recording import Annotation
 from tests.support.catalogs import made
 
@@ -94,6 +95,45 @@ def test_one_of_many_who_revise_at_once_does(catalog: Catalog) -> None:
     for thread in threads:
         thread.join()
     assert sorted(done) == [False] * 5 + [True]
+
+
+def test_the_same_id_is_entered_once(catalog: Catalog) -> None:
+    entry, _ = made(catalog)
+    number = uuid4()
+    one, entered = catalog.add_annotation_once(entry, number, NOTE, "me", beyond_end=True)
+    assert (one.uuid, one.version, one.beyond_end, entered) == (number, 1, True, True)
+    # Whether it lies beyond the end is not what its author said.
+    assert catalog.add_annotation_once(entry, number, NOTE, "me") == (one, False)
+    two = catalog.revise_annotation(entry, number, 1, NOTE, "you", "looked again")
+    assert catalog.add_annotation_once(entry, number, NOTE, "me") == (two, False)
+    for note, author in ((dataclasses.replace(NOTE, text="other"), "me"), (NOTE, "you")):
+        with pytest.raises(AlreadyExists, match="another annotation's"):
+            catalog.add_annotation_once(entry, number, note, author)
+    rows = [row for row in catalog.audit(entry) if row.event == "annotation"]
+    assert [row.detail["action"] for row in rows] == ["add", "revise"]
+    assert check_rows(catalog, entry).problems == []
+
+
+def test_one_id_is_of_one_recording(catalog: Catalog) -> None:
+    """Whoever sends an id at the same moment to several recordings enters it in one of them."""
+    entries = [made(catalog)[0] for _ in range(4)]
+    barrier = threading.Barrier(8)
+
+    def add(place: int, number: UUID) -> str:
+        barrier.wait()
+        try:
+            _, entered = catalog.add_annotation_once(entries[place % 4], number, NOTE, "me")
+        except AlreadyExists:
+            return "refused"
+        return "entered" if entered else "known"
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            done = list(pool.map(add, range(8), [uuid4()] * 8))
+            assert sorted(done) == ["entered", "known"] + ["refused"] * 6
+    assert sum(len(catalog.annotations(entry)) for entry in entries) == 5
+    for entry in entries:
+        assert check_rows(catalog, entry).problems == []
 
 
 def test_a_change_needs_a_reason_and_something_to_change(catalog: Catalog) -> None:

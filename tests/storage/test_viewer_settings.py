@@ -11,7 +11,7 @@ from storage.settings import viewer_settings
 
 NAMES = (
     "HOME", "VIEWER_HOST", "VIEWER_PORT", "RECORDS_URL", "TOKEN", "VIEWER_MONTAGES",
-    "VIEWER_SIGN_IN", "VIEWER_CERTIFICATE", "VIEWER_PRIVATE_KEY",
+    "VIEWER_SIGN_IN", "VIEWER_CERTIFICATE", "VIEWER_PRIVATE_KEY", "VIEWER_ORIGIN",
 )  # fmt: skip
 
 
@@ -32,7 +32,10 @@ def test_it_listens_here_and_asks_here(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    values = ("0.0.0.0", "9", "https://ward/records/", "rvt_x", str(tmp_path), "true", "c", "k")
+    values = (
+        *("0.0.0.0", "9", "https://ward/records/", "rvt_x\n", str(tmp_path), "true", "c", "k"),
+        "https://EEG.example.org/",
+    )
     for name, value in zip(NAMES[1:], values, strict=True):
         monkeypatch.setenv(f"RANVIER_{name}", value)
     settings = viewer_settings(port=7)
@@ -45,6 +48,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert settings.montages_path == tmp_path
     assert settings.certificate == Path("c").absolute()
     assert settings.private_key == Path("k").absolute()
+    assert settings.origin == "https://eeg.example.org"
 
 
 def test_variables_of_others_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,9 +59,49 @@ def test_variables_of_others_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x", "127.0.0.1:8000", "http://", "http://x/?a=b", "http://u:hidden@x", "x"]
+    "url",
+    [
+        *("ftp://x", "127.0.0.1:8000", "http://", "http://x/?a=hidden", "http://u:hidden@x", "x"),
+        *("http://reader:hidden#x@ward-7:8000", "http://user:hi/dden@host", "http://h:hidden"),
+        *(
+            "http://h:99999",
+            "http://h:0",
+            "http://h/#hidden",
+            " http://h",
+            "http://h h",
+            "http://:8",
+        ),
+        *("http://h\\hidden", "http://[::1", "http://h\n"),
+    ],
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="RANVIER_RECORDS_URL") as refused:
         viewer_settings(records_url=url)
     assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h:1", "https://h", "http://[::1]:8000", "http://h/of/the%20ward", "http://10.0.0.1"],
+)
+def test_what_is_an_address_is_taken(url: str) -> None:
+    assert viewer_settings(records_url=url).records_url == url
+
+
+def test_what_is_said_is_left_as_it_is() -> None:
+    with pytest.raises(UsageError, match="give RANVIER_TOKEN instead"):
+        viewer_settings(records_url="http://u:hidden@x")
+
+
+@pytest.mark.parametrize("token", [" ", "rvt_hidden\nrvt_hidden", "rvt_hiddenä", "x" * 501])
+def test_what_is_no_token_is_refused(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANVIER_TOKEN", token)
+    with pytest.raises(UsageError, match="RANVIER_TOKEN: expected a token") as refused:
+        viewer_settings()
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["eeg.example.org", "https://h/path", "https://u:p@h", "ftp://h"])
+def test_what_is_no_origin_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="RANVIER_VIEWER_ORIGIN: expected an address without"):
+        viewer_settings(origin=url)

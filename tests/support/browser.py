@@ -32,7 +32,7 @@ from playwright.sync_api import (
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ABSENT = "no Chromium: apt-get install chromium, or set RANVIER_CHROMIUM to the program"
-WITHIN_MS = 30_000
+WITHIN_MS = 60_000  # a slow machine that does other things as well
 # The graphics card is left out on purpose: the machines of hospitals rarely have one to give.
 SWITCHES = ("--no-sandbox", "--disable-gpu", "--force-color-profile=srgb")
 # A time zone that nobody's recording is from, so that a time made local by mistake is seen.
@@ -41,6 +41,23 @@ COUNT_DRAWS = """
 window.draws = 0;
 document.addEventListener("ranvier:drawn", () => { window.draws += 1; });
 """
+# How often was drawn, as soon as nothing is on its way that would be drawn without being asked for.
+AT_REST = """async (within) => {
+  const shown = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const due = performance.now() + within;
+  for (;;) {
+    const before = window.draws;
+    await shown();
+    await shown();
+    const { loading, problem } = window.ranvier.store.get();
+    if (window.draws === before && (problem || !loading)) return before;
+    if (performance.now() > due) throw new Error("the page does not come to rest");
+  }
+}"""
+DRAWN_SINCE = """(before) => {
+  const { loading, problem } = window.ranvier.store.get();
+  return window.draws > before && (problem || !loading);
+}"""
 # What is drawn, of one row or of all; numbers as the bytes of their Float32Array.
 DRAWN = """key => {
   const encoded = ({ buffer, byteOffset, byteLength }) => {
@@ -98,6 +115,7 @@ class Problems:
 
     seen: list[str] = field(default_factory=list)
     _allowed: list[str] = field(default_factory=list)
+    _hosts: set[str] = field(default_factory=set)  # that pages were opened from
 
     def allow(self, pattern: str) -> None:
         """Expect problems that match, for example ``"502"`` while the records service is down."""
@@ -123,16 +141,19 @@ class Problems:
             self.seen.append(f"console: {message.text} ({message.location.get('url', '')})")
 
     def _opened(self, page: Page) -> None:
-        page.on("websocket", lambda socket: self._asked(socket.url, page.url))
+        page.on("websocket", lambda socket: self._asked(socket.url))
         page.on("crash", lambda _: self.seen.append("the page crashed"))
 
     def _requested(self, request: Request) -> None:
-        if not request.is_navigation_request():
-            self._asked(request.url, request.frame.url)
+        # Which frame asks cannot be told of a tab that is about to be opened.
+        if request.is_navigation_request():
+            self._hosts.add(urlsplit(request.url).netloc)
+        else:
+            self._asked(request.url)
 
-    def _asked(self, url: str, by: str) -> None:
+    def _asked(self, url: str) -> None:
         asked = urlsplit(url)
-        if asked.scheme in ("http", "https", "ws", "wss") and asked.netloc != urlsplit(by).netloc:
+        if asked.scheme in ("http", "https", "ws", "wss") and asked.netloc not in self._hosts:
             self.seen.append(f"a request to another host: {url}")
 
 
@@ -225,10 +246,10 @@ def wait_drawn(page: Page, start: float | None = None, window: float | None = No
 
 
 def after_draw(page: Page, act: Callable[[], object]) -> None:
-    """Do something, and wait until the traces were drawn again."""
-    before = page.evaluate("window.draws")
+    """Do something on a page at rest, and wait until the traces were drawn with all it needs."""
+    before = page.evaluate(AT_REST, WITHIN_MS)
     act()
-    page.wait_for_function("before => window.draws > before", arg=before)
+    page.wait_for_function(DRAWN_SINCE, arg=before)
 
 
 def drawn(page: Page) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import socket
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -30,6 +31,16 @@ def pytest_runtest_makereport(
     if report.failed:
         item.stash[_failed] = True
     return report
+
+
+class SteadyRecords(RecordsServer):
+    """A records service that has its first address whenever it is started again."""
+
+    def start(self) -> Self:
+        """Start the process, on any port when it is the first time."""
+        super().start()
+        self._variables["RANVIER_RECORDS_PORT"] = str(urlsplit(self.url).port)
+        return self
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,7 @@ def filled_home(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not home.exists():
             unfinished = folder / "viewed-unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a worker that died
             viewed_recordings.fill(unfinished, data, folder / "viewed-files")
             unfinished.rename(home)
     return home
@@ -105,7 +117,7 @@ def filled_home(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def viewer(filled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
-    """Run both services for tests that only read."""
+    """Run both services for tests that only read, or write recordings of their own."""
     home = tmp_path_factory.mktemp("viewer") / "home"
     shutil.copytree(filled_home, home)
     with RecordsServer(home) as records, ViewerServer(home, records_url=records.url) as server:
@@ -114,21 +126,13 @@ def viewer(filled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def own_servers(filled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
-    """Run both services for one module that writes, or stops them.
+    """Run both services for one module that marks recordings, or stops the services.
 
     The records service has the same address when it is started again, and moves whole blocks of
     live recordings often.
     """
     home = tmp_path_factory.mktemp("own") / "home"
     shutil.copytree(filled_home, home)
-    own = RecordsServer(home, port=free_port(), seconds_between_compactions=0.5)
+    own = SteadyRecords(home, seconds_between_compactions=0.5)
     with own as records, ViewerServer(home, records_url=records.url) as server:
         yield Viewer(home, records, server)
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,6 +1,7 @@
 // The records API as the viewer's own server passes it on; the only file that fetches.
 
 const ROOT = "/api";
+const SIGN_IN = "sign in in another tab, then try again";
 
 /** Why the server, or the network, refused; `status` is 0 where nothing answered. */
 export class Refused extends Error {
@@ -40,8 +41,10 @@ export async function request(path, members = {}, options = {}) {
   if (!response.ok) {
     const body = await response.json().catch(() => ({}));
     // What was typed into a form must not be lost: who writes is told instead.
-    if (response.status === 401 && !options.method) signIn();
-    throw new Refused(response.status, body.detail ?? response.statusText, body);
+    const writing = Boolean(options.method);
+    if (response.status === 401 && !writing) signIn();
+    const told = response.status === 401 && writing ? SIGN_IN : body.detail;
+    throw new Refused(response.status, told ?? response.statusText, body);
   }
   return response;
 }
@@ -52,7 +55,17 @@ function signIn() {
   location.assign(`/sign-in?next=${encodeURIComponent(here)}`);
 }
 
-const json = async (...asked) => (await request(...asked)).json();
+/** Read the body of an answer; one that breaks off is as good as none. */
+async function read(response, how) {
+  try {
+    return await how(response);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused(0, "the answer broke off");
+  }
+}
+
+const json = async (...asked) => read(await request(...asked), (answer) => answer.json());
 const place = (recording) => `/recordings/${encodeURIComponent(recording)}`;
 
 function send(method, body) {
@@ -73,18 +86,27 @@ export const montages = ({ patient, recording }, derive = [], signal = undefined
 
 /** Return the montages of the viewer's files: `{montages: [{name, title, derive}], problems}`. */
 export async function montageFiles(signal) {
-  const response = await fetch("/montages", { signal });
+  let response;
+  try {
+    response = await fetch("/montages", { signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused(0, "the viewer's server does not answer");
+  }
   if (!response.ok) throw new Refused(response.status, response.statusText);
-  return response.json();
+  return read(response, (answer) => answer.json());
 }
 
 /**
- * Return the samples of one rate group: `{header..., values}`, where `values[n]` is a Float32Array
- * of channel `header.channels[n]`, in its unit, NaN where nothing was recorded.
+ * Return the samples of one rate group: `{header..., values, tag}`, where `values[n]` is a
+ * Float32Array of channel `header.channels[n]`, in its unit, NaN where nothing was recorded. An
+ * answer of the same `tag` holds the same.
  */
 export async function samples({ patient, recording }, asked, signal) {
   const members = { patient_id: patient, recording_id: recording, ...asked, format: "f32" };
-  return rawOf(await (await request("/eeg", members, { signal })).arrayBuffer());
+  const response = await request("/eeg", members, { signal });
+  const answer = await read(response, async () => rawOf(await response.arrayBuffer()));
+  return { ...answer, tag: response.headers.get("etag") };
 }
 
 /** Return the extremes of a recording at so many bins: the JSON answer of `/overview`. */
@@ -95,8 +117,10 @@ export const overview = ({ patient, recording }, asked, signal) =>
 export async function density({ patient, recording }, asked, signal) {
   const members = { patient_id: patient, ...asked, format: "raw" };
   const response = await request(`${place(recording)}/dsa`, members, { signal });
-  const [header, body, at] = lined(await response.arrayBuffer());
-  return { ...header, values: new Uint8Array(body, at) };
+  return read(response, async () => {
+    const [header, body, at] = lined(await response.arrayBuffer());
+    return { ...header, values: new Uint8Array(body, at) };
+  });
 }
 
 export const spectrogram = ({ patient, recording }, asked, signal) =>
@@ -116,10 +140,6 @@ export const revise = ({ patient, recording }, id, change) =>
 
 export const retract = ({ patient, recording }, id, reason, version) =>
   json(`${notes(recording)}/${id}`, { patient_id: patient, reason, version }, send("DELETE"));
-
-/** Return the address of a window as a file, for a link. */
-export const exportUrl = ({ patient, recording }, start, end, format) =>
-  `${ROOT}${place(recording)}/export?${query({ patient_id: patient, start, end, format })}`;
 
 /** Return the address of the socket that tells that a recording has grown. */
 export function followUrl({ patient, recording }) {

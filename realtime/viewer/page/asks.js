@@ -10,9 +10,10 @@ const BESIDE = 1.5; // periods on either side of a page: a line leads to the sam
  * Return the members of the requests for a page: one for each rate, montage and way of filtering.
  *
  * `size` is that of the drawing; of a page that holds far more samples than pixels, the extremes
- * of each column are asked for.
+ * of each column are asked for. `aside` is how many seconds samples may lie beside their places on
+ * the grid, by which the server chooses them.
  */
-export function asksOf(state, start, size) {
+export function asksOf(state, start, size, aside = 0) {
   const shown = new Set(shownCurves(state).map((curve) => curve.key));
   const asks = new Map();
   for (const curve of state.curves) {
@@ -26,7 +27,7 @@ export function asksOf(state, start, size) {
   return [...asks.values()]
     .filter((ask) => ask.keys.length)
     .map(({ curve, filters, keys, alike }) => ({
-      ...stretchOf(state, curve, start, size),
+      ...stretchOf(state, curve, start, size, aside),
       group: curve.group,
       ...curve.asked,
       ...filters,
@@ -48,11 +49,16 @@ export function filtersFor(state, curve) {
   return { hp: fitting(state.hp), lp: fitting(state.lp), notch: fitting(state.notch) };
 }
 
-function stretchOf({ window }, { rate_hz: rate }, start, { width, ratio }) {
+function stretchOf({ window }, { rate_hz: rate }, start, { width, ratio }, aside) {
   const columns = Math.max(1, Math.ceil((width * ratio) / COLUMN_STEP)) * COLUMN_STEP;
   const most = POINTS_PER_COLUMN * columns;
-  if (window * rate > most) return { start, end: start + window, max_points: most, agg: "minmax" };
-  return { start: Math.max(0, start - BESIDE / rate), end: start + window + BESIDE / rate };
+  const around = (seconds) => ({
+    start: Math.max(0, start - seconds),
+    end: start + window + seconds,
+  });
+  if (window * rate <= most) return around(aside + BESIDE / rate);
+  const points = 2 * Math.ceil((most * (1 + (2 * aside) / window)) / 2);
+  return { ...around(aside), max_points: points, agg: "minmax" };
 }
 
 /** How long a filter goes on changing the end of a page once more is recorded, in seconds. */

@@ -4,12 +4,12 @@ import { colours } from "./colours.js";
 import { placeOf, unitText } from "./cursor.js";
 import { element, setText } from "./elements.js";
 import { bind } from "./keys.js";
+import { FONT } from "./letters.js";
 import { sampleAt } from "./rows.js";
 import { on } from "./store.js";
 import { addLayer, repaint } from "./traces.js";
 
 const ARM = 5; // px, of the crosses
-const FONT = "system-ui, sans-serif";
 const PAD = 4;
 const LETTERS = 12; // px, where nobody says
 
@@ -40,9 +40,21 @@ export function measureText({ ms, hz, difference }, unit, decimals = 1) {
 /** Return the point of a row's trace at a place, or, with `free`, the place itself. */
 export function pointAt(state, row, at, free) {
   const sample = free ? null : sampleAt(state.pages, row.key, at.seconds);
-  if (sample) return sample;
-  return { time: at.seconds, value: free ? state.frame.valueAt(row, at.y) : null };
+  if (sample) return { time: sample.time, value: sample.value, free: false };
+  return { time: at.seconds, value: free ? state.frame.valueAt(row, at.y) : null, free };
 }
+
+/** Return a point with the value that is drawn there now: filters and montages change it. */
+export function pointNow(state, key, point) {
+  if (point.free) return point;
+  return { ...point, value: sampleAt(state.pages, key, point.time)?.value ?? null };
+}
+
+/** Return the points that are measured, `[from, to]`, with their values of now. */
+const pointsOf = (state) =>
+  [state.caliper.from, state.caliper.to].map((point) =>
+    pointNow(state, state.caliper.key, point),
+  );
 
 /** Draw the two points, the lines between them, and the figures. */
 export function paintCaliper(pen, state) {
@@ -56,8 +68,9 @@ export function paintCaliper(pen, state) {
     frame.xAt(time),
     value === null ? row.middle : frame.yAt(row, value),
   ];
-  const [x0, y0] = place(caliper.from);
-  const [x1, y1] = place(caliper.to);
+  const [from, to] = pointsOf(state);
+  const [x0, y0] = place(from);
+  const [x1, y1] = place(to);
   pen.save();
   pen.beginPath();
   pen.rect(frame.left, 0, frame.right - frame.left, frame.height);
@@ -84,7 +97,7 @@ export function paintCaliper(pen, state) {
     pen.lineTo(x1, y1);
     pen.stroke();
   }
-  const text = measureText(measure(caliper.from, caliper.to), row.unit, row.decimals);
+  const text = measureText(measure(from, to), row.unit, row.decimals);
   const letters = state.drawing?.letters ?? LETTERS;
   pen.font = `${letters}px ${FONT}`;
   const width = pen.measureText(text).width + 2 * PAD;
@@ -157,7 +170,7 @@ export function mount(store) {
     const row = frame?.rows.find((each) => each.key === caliper?.key);
     if (!caliper) setText(text, "");
     else if (!caliper.to || !row) setText(text, "drag between two points");
-    else setText(text, measureText(measure(caliper.from, caliper.to), row.unit, row.decimals));
+    else setText(text, measureText(measure(...pointsOf(state)), row.unit, row.decimals));
     repaint("over");
   }
 
@@ -174,6 +187,7 @@ export function mount(store) {
   store.set({ caliper: null });
   addLayer("over", paintCaliper);
   store.subscribe(on(["caliper", "theme"], show));
+  store.subscribe(on(["pages", "frame"], (state) => state.caliper && show(state)));
   store.subscribe(on(["patient", "recording"], clear));
   show(store.get());
 }

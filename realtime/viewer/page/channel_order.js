@@ -1,13 +1,13 @@
 // What the list of channels changes: who is shown, in which order, how high. Pure functions.
 
 import { shownCurves } from "./curves.js";
-import { channelOf } from "./rows.js";
+import { channelOf, gainOf } from "./rows.js";
+import { GAINS } from "./view.js";
 
 export const LARGER = 1.25;
 export const SMALLER = 0.8;
 const FILL = 0.9; // of the row, for the 99th percentile of a page
 const SOME = 4000; // values that a percentile is taken of
-const [LEAST, MOST] = [1e-3, 1e3];
 
 /** Return all channels in the order of the rows, those that are not shown among them. */
 export const ordered = (state) => shownCurves({ ...state, hidden: [] });
@@ -38,28 +38,29 @@ export function stepped(state, key, step, listed) {
   return target === undefined ? {} : moved(state, key, target, step > 0);
 }
 
-/** Return the view with other gains; 1 is what every channel has of itself. */
+/** Return the view with other gains, by key; 1 is what every channel has of itself. */
 export function scaled(state, gains) {
-  const all = { ...state.gains };
-  for (const [key, gain] of Object.entries(gains)) {
-    const kept = Number(Math.min(MOST, Math.max(LEAST, gain)).toPrecision(3));
-    if (kept === 1) delete all[key];
-    else all[key] = kept;
+  const all = new Map(Object.entries(state.gains));
+  const [least, most] = GAINS;
+  for (const [key, gain] of gains) {
+    const kept = Number(Math.min(most, Math.max(least, gain)).toPrecision(3));
+    if (kept === 1) all.delete(key);
+    else all.set(key, kept);
   }
-  return { gains: Object.freeze(all) };
+  return { gains: Object.freeze(Object.fromEntries(all)) };
 }
 
-/** Return the gains with which the page's samples fit their rows, of those that are drawn. */
+/** Return the gains, by key, with which the page's samples fit their rows, of those drawn. */
 export function fitting(state, keys) {
-  const gains = {};
+  const gains = new Map();
   for (const row of state.frame?.rows ?? []) {
     if (!keys.includes(row.key)) continue;
-    const now = state.gains[row.key] ?? 1;
+    const now = gainOf(state, row.key);
     const found = channelOf(state.pages, row.key);
     const largest = found ? percentile(found.values, row.offset) : 0;
-    if (row.auto) gains[row.key] = 1;
+    if (row.auto) gains.set(row.key, 1);
     else if (largest > 0) {
-      gains[row.key] = (now * ((FILL * row.height) / 2) * row.uvPerPx) / largest;
+      gains.set(row.key, (now * ((FILL * row.height) / 2) * row.uvPerPx) / largest);
     }
   }
   return gains;

@@ -2,6 +2,7 @@
 
 import { LARGER, SMALLER, fitting, moved, ordered, scaled, showing, stepped } from "./channel_order.js";
 import { element, setText } from "./elements.js";
+import { gainOf } from "./rows.js";
 import { on } from "./store.js";
 import { DEFAULTS } from "./view.js";
 
@@ -41,7 +42,7 @@ export function mount(store, actions) {
   const change = (make, ...args) => actions.change(make(store.get(), ...args));
   const listed = () => [...rows.keys()];
   const fit = (keys) => change(scaled, fitting(store.get(), keys));
-  const gainOf = (key) => store.get().gains[key] ?? 1;
+  const times = (key, factor) => change(scaled, new Map([[key, gainOf(store.get(), key) * factor]]));
 
   function rebuild() {
     const text = filter.value.trim().toLowerCase();
@@ -88,8 +89,8 @@ export function mount(store, actions) {
       element(
         "span",
         { className: "channel-acts" },
-        button("smaller", "−", "Smaller", () => change(scaled, { [key]: gainOf(key) * SMALLER })),
-        button("larger", "+", "Larger", () => change(scaled, { [key]: gainOf(key) * LARGER })),
+        button("smaller", "−", "Smaller", () => times(key, SMALLER)),
+        button("larger", "+", "Larger", () => times(key, LARGER)),
         button("fit", "⤢", "Fit its row", () => fit([key])),
         button("up", "↑", "Further up", () => change(stepped, key, -1, listed())),
         button("down", "↓", "Further down", () => change(stepped, key, 1, listed())),
@@ -98,13 +99,13 @@ export function mount(store, actions) {
   }
 
   function refresh() {
-    const { hidden, gains, curves } = store.get();
+    const { hidden, curves } = store.get();
     const off = new Set(hidden);
     for (const [key, row] of rows) {
       row.querySelector("input").checked = !off.has(key);
       row.toggleAttribute("data-off", off.has(key));
-      const gain = gains[key];
-      setText(row.querySelector(".channel-gain"), gain === undefined ? "" : `×${Number(gain.toPrecision(2))}`);
+      const gain = gainOf(store.get(), key);
+      setText(row.querySelector(".channel-gain"), gain === 1 ? "" : `×${Number(gain.toPrecision(2))}`);
     }
     const shown = curves.filter((curve) => !off.has(curve.key)).length;
     setText(count, curves.length ? `${shown} of ${curves.length}` : "");

@@ -1,5 +1,6 @@
 // What the lists of the toolbar offer, and what each entry is called.
 
+import { startOf } from "./clock.js";
 import { HIGH_PASS, LOW_PASS, NOTCHES, SENSITIVITIES, WINDOWS } from "./view.js";
 
 export const ROW_SENSITIVITIES = [10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000];
@@ -28,7 +29,7 @@ export function rescaled(state, scale) {
 
 const hertz = (values) => () =>
   [[null, "Off"]].concat(values.map((value) => [value, `${plain(value)} Hz`]));
-const words = (entries) => () => entries;
+const words = (entries) => () => [...entries];
 
 /**
  * The lists: `member` of the view, `entries(state)` as [value, name, why it cannot be chosen],
@@ -81,9 +82,9 @@ export const CHOICES = {
   },
   clock: {
     member: "clock",
-    entries: words([
+    entries: ({ detail }) => [
       ["relative", "From start"],
-      ["absolute", "Time of day"],
-    ]),
+      ["absolute", "Time of day", startOf(detail) ? null : "When it began is not known."],
+    ],
   },
 };

@@ -4,6 +4,7 @@ import { mountCalibration } from "./calibrate.js";
 import { CHOICES } from "./choices.js";
 import { parseTime } from "./clock.js";
 import { announce, element } from "./elements.js";
+import { givesBack } from "./focus.js";
 import { bind } from "./keys.js";
 import { mountSession } from "./session.js";
 import { on } from "./store.js";
@@ -55,13 +56,21 @@ function makeFields() {
 
 function bindChoice(list, { member, entries, name, change }, store, actions) {
   let values = [];
+  let shown = "";
   const show = (state) => {
-    const offered = entries(state);
+    const offered = [...entries(state)];
     const chosen = state[member];
     if (!offered.some(([value]) => value === chosen)) {
       offered.push([chosen, name ? name(chosen) : String(chosen)]);
     }
     values = offered.map(([value]) => value);
+    const now = JSON.stringify(offered);
+    // A list that is open closes when its entries are replaced.
+    if (now !== shown) fill(offered);
+    shown = now;
+    list.value = String(values.indexOf(chosen));
+  };
+  const fill = (offered) => {
     const options = offered.map(([, text, reason], number) =>
       element("option", {
         value: String(number),
@@ -71,18 +80,16 @@ function bindChoice(list, { member, entries, name, change }, store, actions) {
       }),
     );
     list.replaceChildren(...options);
-    list.value = String(values.indexOf(chosen));
   };
-  const watched = [member, "montageList", "scale"];
+  const watched = [member, "montageList", "scale", "detail"];
   show(store.get());
   store.subscribe(on(watched, show));
   list.addEventListener("change", () => {
     const value = values[Number(list.value)];
     if (member === "window") actions.setWindow(value);
     else actions.change(change ? change(store.get(), value) : { [member]: value });
-    // The arrow keys belong to the traces again.
-    byId("traces").focus({ preventScroll: true });
   });
+  givesBack(list);
 }
 
 function bindButtons(store, actions) {

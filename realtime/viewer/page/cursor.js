@@ -47,12 +47,17 @@ export const unitText = (unit) => (unit === "uV" ? "µV" : unit);
 
 /** Return where a mark goes when nobody said: the click, else the pointer, else the middle. */
 export function markTime(state) {
-  const { start, window, cursor, end } = state;
+  const { frame, cursor, end } = state;
+  // What is drawn counts, not the page that is asked for: that may come late, or never.
+  const { start, window } = frame ?? state;
   if (cursor !== null && cursor !== undefined && cursor >= start && cursor <= start + window) {
     return cursor;
   }
-  if (hover) return Math.round(hover.seconds * 1000) / 1000;
-  return Math.min(start + window / 2, end ?? Infinity);
+  if (hover && frame) {
+    const within = Math.min(Math.max(hover.x, frame.left), frame.right);
+    return Math.max(0, Math.round(frame.timeAt(within) * 1000) / 1000);
+  }
+  return Math.min(start + window / 2, Math.max(start, end ?? Infinity));
 }
 
 /** Draw the line of the pointer, with a dot on the sample, and that of the last click. */

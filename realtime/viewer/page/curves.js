@@ -18,13 +18,18 @@ export function curvesOf(detail, montage, montageList) {
   const recorded = detail.groups.flatMap((group) =>
     group.channels.filter((channel) => !channel.dummy).map((channel) => asRecorded(group, channel)),
   );
-  if (montage === "recorded") return recorded;
-  const found = montageList.find((each) => each.name === montage);
-  if (!found || found.reason) return recorded;
+  const found = montageShown({ montage, montageList });
+  if (!found) return recorded;
   const group = eegGroup(detail, montageList);
   const derived = found.channels.map((label) => asDerived(group, label, found));
   const others = new Set(found.others);
   return [...derived, ...recorded.filter((curve) => others.has(curve.key))];
+}
+
+/** Return the montage that is shown; null where channels are as recorded, wanted or not. */
+export function montageShown({ montage, montageList }) {
+  if (montage === "recorded") return null;
+  return montageList.find(({ name, reason }) => name === montage && !reason) ?? null;
 }
 
 /** Return the channels on the screen, from top to bottom. */

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { sideOf } from "./curves.js";
-import { element, oneLine, setText } from "./elements.js";
+import { element, oneLine } from "./elements.js";
 import {
   COLOURS,
   axis,
@@ -18,6 +18,7 @@ import {
 import { afterFirstPage, atMostEvery, loader } from "./pace.js";
 import { on } from "./store.js";
 import { lastOf } from "./strip.js";
+import { noteOver } from "./strip_note.js";
 
 const LIVE_MS = 60_000; // between looks at a recording that grows: an array comes with each block
 const MOST_BYTES = 4e6;
@@ -134,7 +135,7 @@ export function densityFigure(state, found, width) {
 export function mount(store) {
   const box = document.querySelector("#strip");
   const place = document.querySelector("#density-box");
-  const note = element("div", { className: "strip-note", role: "status" });
+  const write = noteOver(box, place);
   const choice = element("select", {
     id: "density-region",
     title: "Channels of the colour density array",
@@ -150,12 +151,7 @@ export function mount(store) {
     top: "0",
     display: "grid",
   });
-  Object.assign(note.style, {
-    position: "absolute",
-    textAlign: "center",
-    pointerEvents: "none",
-  });
-  box.append(note, controls);
+  box.append(controls);
   const answers = loader(got, refused);
   let shown = null; // uuid of the recording
   let answer = null;
@@ -216,14 +212,8 @@ export function mount(store) {
   }
 
   function say(text) {
-    const { left, right } = sizes();
-    setText(note, text);
-    Object.assign(note.style, {
-      top: `${place.offsetTop + 4}px`,
-      left: `${left}px`,
-      right: `${right}px`,
-    });
-    controls.style.width = `${right - 4}px`;
+    write(text);
+    controls.style.width = `${sizes().right - 4}px`;
     choice.disabled = !answer;
   }
 
@@ -250,7 +240,7 @@ export function mount(store) {
   store.subscribe(on(["theme", "clock"], () => shown && draw()));
   let width = 0;
   const resized = atMostEvery(250, () => {
-    say(note.textContent);
+    say();
     if (!shown || plotWidth(box) === width) return;
     width = plotWidth(box);
     draw();

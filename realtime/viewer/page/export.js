@@ -3,15 +3,18 @@
 import { request } from "./api.js";
 import { formatTime } from "./clock.js";
 import { colours } from "./colours.js";
+import { montageShown } from "./curves.js";
 import { announce, element, oneLine } from "./elements.js";
 import { sizes } from "./figures.js";
+import { FONT } from "./letters.js";
 import { pageFigure } from "./page_figure.js";
+import { gainOf } from "./rows.js";
+import { shownSelection } from "./selection.js";
 import { on } from "./store.js";
 import { svgPen } from "./svg_pen.js";
 import { paint } from "./traces.js";
 
 const LAYERS = ["under", "traces", "over"];
-const FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 const KEPT_MS = 60_000; // a download may begin late
 const ENDINGS = { "application/zip": "zip" };
 const PICTURES = ["export-png", "export-svg", "export-figure"];
@@ -43,13 +46,16 @@ export function caption(state) {
     state.lp ? `low-pass ${state.lp} Hz` : null,
     state.notch ? `notch ${state.notch} Hz` : null,
   ].filter(Boolean);
-  const montage = state.montageList.find((each) => each.name === state.montage);
+  const montage = montageShown(state);
+  const gains = frame.rows.filter(({ key }) => gainOf(state, key) !== 1);
+  const scaled = gains.map(({ key, label }) => `${oneLine(label, 20)} × ${gainOf(state, key)}`);
   return [
     `${oneLine(state.patient ?? "", 60)} ${oneLine(state.recording, 80)}`.trim(),
     `${formatTime(state, frame.start, frame.start % 1 ? 1 : 0)}, ${frame.window} s`,
     band.join(", ") || "no filters",
-    state.montage === "recorded" ? "as recorded" : oneLine(montage?.title ?? state.montage, 60),
+    montage ? oneLine(montage.title || montage.name, 60) : "as recorded",
     `${state.sensitivity} µV/${state.scale === "mm" ? "mm" : "row"}`,
+    ...(gains.length > 3 ? [`${gains.length} channels with gains of their own`] : scaled),
     `negative ${state.polarity}`,
   ].join(" · ");
 }
@@ -91,7 +97,7 @@ export function drawing(state) {
 }
 
 function write(pen, state) {
-  pen.font = `${sizes().letters}px ${FAMILY}`;
+  pen.font = `${sizes().letters}px ${FONT}`;
   pen.fillStyle = colours(state).text;
   pen.textAlign = "left";
   pen.textBaseline = "middle";
@@ -99,7 +105,9 @@ function write(pen, state) {
 }
 
 /** Return the stretch whose samples are exported: what is selected, or the page. */
-export function stretchOf({ selection, frame, start, window, end }) {
+export function stretchOf(state) {
+  const { frame, start, window, end } = state;
+  const selection = shownSelection(state);
   if (selection && selection.end > selection.start) {
     return { start: Math.max(0, selection.start), end: selection.end };
   }
@@ -163,9 +171,9 @@ function upToDate(store) {
     const stop = store.subscribe((now) => {
       if (now.loading) return;
       stop();
-      resolve(now);
+      resolve();
     });
-  });
+  }).then(() => store.get()); // by then the frame has followed as well
 }
 
 async function samples(state, form) {

@@ -7,6 +7,8 @@ import { grownTo } from "./places.js";
 import { on } from "./store.js";
 
 const DETAIL_MS = 10_000; // between two looks at what else has changed, channels for example
+// A connection that lasts so long counts as one; some proxies cut off each of them at once.
+const STEADY_MS = 10_000;
 
 export function mount(store) {
   let socket = null;
@@ -36,9 +38,10 @@ export function mount(store) {
   function connect() {
     const mine = new WebSocket(api.followUrl(store.get()));
     socket = mine;
+    let since = Infinity; // when it began to tell
     mine.addEventListener("message", ({ data }) => {
       if (socket !== mine) return;
-      failures = 0;
+      since = Math.min(since, performance.now());
       const { type, end } = JSON.parse(data);
       store.set((state) => ({ ...grownTo(state, end), disconnected: false }));
       if (type === "sealed") sealed();
@@ -47,6 +50,7 @@ export function mount(store) {
     mine.addEventListener("close", () => {
       if (socket !== mine) return;
       socket = null;
+      if (performance.now() - since > STEADY_MS) failures = 0;
       store.set({ disconnected: true });
       timer = setTimeout(again, 1000 * waitFor(failures));
       failures += 1;
@@ -80,7 +84,7 @@ export function mount(store) {
         detail,
         live: detail.state === "live",
       }));
-      if (store.get().curves.length !== curves.length) await listAgain(store);
+      if (store.get().curves.length !== curves.length) listAgain(store);
     } catch {
       // The next look will tell.
     }

@@ -8,15 +8,19 @@ const FAR = 2e4; // px: beyond it a line goes the same way, and pens do not over
  * The first of them lies at `x`, each next one `dx` further; a value v is drawn at
  * `y + v * scale`. `column` is the width of a pixel of the screen. Where more than two samples
  * share a column, its lowest and its highest are joined, so that a spike of one sample is as tall
- * as it was; NaN breaks the line, and a sample that stands alone becomes a dot.
+ * as it was; NaN breaks the line, and a sample that stands alone becomes a dot. A line of some
+ * `length` that was begun before goes on here; returned is the length of the last one.
  */
-export function trace(pen, values, first, stop, x, dx, y, scale, column) {
-  if (column / dx > 2) columns(pen, values, first, stop, x, dx, y, scale, column);
-  else lines(pen, values, first, stop, x, dx, y, scale, column);
+export function trace(pen, values, first, stop, x, dx, y, scale, column, length = 0) {
+  const way = column / dx > 2 ? columns : lines;
+  return way(pen, values, first, stop, x, dx, y, scale, column, length);
 }
 
-function lines(pen, values, first, stop, x, dx, y, scale, column) {
-  let length = 0; // of the present line, in samples
+// A line of one sample that has its dot counts as one of two, so that it gets no other.
+const DOTTED = 2;
+
+function lines(pen, values, first, stop, x, dx, y, scale, column, before) {
+  let length = before; // of the present line, in samples
   let lastX = 0;
   let lastY = 0;
   for (let at = first; at < stop; at += 1) {
@@ -32,15 +36,17 @@ function lines(pen, values, first, stop, x, dx, y, scale, column) {
     else pen.lineTo(lastX, lastY);
     length += 1;
   }
-  if (length === 1) dot(pen, lastX, lastY, column);
+  if (length !== 1) return length;
+  dot(pen, lastX, lastY, column);
+  return DOTTED;
 }
 
-function columns(pen, values, first, stop, x, dx, y, scale, column) {
+function columns(pen, values, first, stop, x, dx, y, scale, column, before) {
   const perColumn = column / dx;
   // Column n holds the samples whose x lies within [n, n + 1) columns.
   let number = Math.floor(x / column);
   let at = first;
-  let length = 0; // of the present line, in columns
+  let length = before; // of the present line, in columns
   let lastX = 0;
   let lastY = 0;
   while (at < stop) {
@@ -79,7 +85,9 @@ function columns(pen, values, first, stop, x, dx, y, scale, column) {
       lastY = bounded(y + (lowest < highest ? high : low) * scale);
     }
   }
-  if (length === 1) dot(pen, lastX, lastY, column);
+  if (length !== 1) return length;
+  dot(pen, lastX, lastY, column);
+  return DOTTED;
 }
 
 /** Go through the extremes of a column in the order of time; return the length of the line. */

@@ -1,6 +1,7 @@
 // What the keyboard does, and the list of it that `?` shows.
 
 import { sensitivities } from "./choices.js";
+import { on } from "./store.js";
 import { mark } from "./traces.js";
 import { DEFAULTS, WINDOWS } from "./view.js";
 
@@ -28,7 +29,7 @@ export function bind(key, act, help = null) {
 function taken(event) {
   const { target } = event;
   if (!(target instanceof Element)) return false;
-  if (target.closest("dialog[open]")) return event.key !== "?";
+  if (target.closest("dialog[open], details[open]")) return true;
   const kind = target instanceof HTMLInputElement ? target.type : target.localName;
   if (["textarea", "select"].includes(kind) || target.isContentEditable) return true;
   if (target instanceof HTMLInputElement && !["range", "checkbox", "button"].includes(kind)) {
@@ -85,7 +86,7 @@ export function mount(store, actions) {
     bind(key, reading(() => louder(-1)), key === "=" ? null : "traces higher");
   }
   for (const key of ["-", "ArrowDown"]) bind(key, reading(() => louder(1)), "traces lower");
-  bind("f", reading(filters), "all filters off, and on again");
+  bind("f", reading(({ repeat }) => repeat || filters()), "all filters off, and on again");
   bind("?", () => help(), "this list");
   document.getElementById("help-button")?.addEventListener("click", help);
 
@@ -103,6 +104,11 @@ export function mount(store, actions) {
   }
 
   let before = null; // filters that "f" took away
+  store.subscribe(
+    on(["patient", "recording"], () => {
+      before = null;
+    }),
+  );
 
   function filters() {
     const { hp, lp, notch } = store.get();

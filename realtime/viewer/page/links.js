@@ -4,6 +4,8 @@ import { on } from "./store.js";
 import { DEFAULTS, fromQuery, toQuery } from "./view.js";
 
 const REST_MS = 150; // the address follows when the view has come to rest
+// A page that is loaded anew stays at the end; a link that is copied is of the place alone.
+const FOLLOW = "&follow=1";
 
 export function mount(store, actions) {
   let timer = 0;
@@ -13,7 +15,9 @@ export function mount(store, actions) {
     clearTimeout(timer);
     timer = 0;
     const query = toQuery(store.get());
-    const address = `${location.pathname}${query ? `?${query}` : ""}`;
+    const { live, following } = store.get();
+    const asked = live && following ? `${query}${FOLLOW}` : query;
+    const address = `${location.pathname}${asked ? `?${asked}` : ""}`;
     if (address !== location.pathname + location.search) history[how](null, "", address);
   }
 
@@ -22,26 +26,28 @@ export function mount(store, actions) {
     timer = 0;
     restoring = true;
     try {
-      show(fromQuery(location.search), new URLSearchParams(location.search).has("t"));
+      const query = new URLSearchParams(location.search);
+      show(fromQuery(location.search), query.has("t"), query.get("follow") === "1");
     } finally {
       restoring = false;
     }
   }
 
-  function show(view, placed) {
-    const { patient, recording, detail } = store.get();
+  function show(view, placed, following) {
+    const { patient, recording, detail, live } = store.get();
     if (!view.recording) {
       if (recording) actions.leave();
     } else if (detail && view.recording === recording && view.patient === patient) {
       actions.show(view);
+      if (live && following) actions.follow(true);
     } else {
       const { start, ...rest } = view;
-      actions.open(view, placed ? { ...rest, start } : rest);
+      actions.open(view, placed ? { ...rest, start, following } : rest);
     }
   }
 
   store.subscribe(
-    on(Object.keys(DEFAULTS), (now, before) => {
+    on([...Object.keys(DEFAULTS), "live", "following"], (now, before) => {
       const another = now.recording !== before.recording || now.patient !== before.patient;
       if (another && !restoring) {
         write("pushState");

@@ -3,9 +3,9 @@
 import { formatTime } from "./clock.js";
 import { colourOf } from "./colours.js";
 import { labelStep, ticks } from "./grid.js";
+import { FONT, fitted } from "./letters.js";
 import { gainOf } from "./rows.js";
 
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 const LEAST_LETTERS = 9; // px
 
 /** Return the font of the channels' names, so many pixels high. */
@@ -87,10 +87,3 @@ function paintLabels(pen, state, ink) {
 }
 
 const axisLetters = ({ letters }) => Math.max(LEAST_LETTERS, letters - 1);
-
-function fitted(pen, text, width) {
-  if (pen.measureText(text).width <= width) return text;
-  let kept = text.length - 1;
-  while (kept > 1 && pen.measureText(`${text.slice(0, kept)}…`).width > width) kept -= 1;
-  return `${text.slice(0, kept)}…`;
-}

@@ -24,6 +24,7 @@ export const exact = (seconds) => Math.round(seconds * 1e6) / 1e6;
  */
 export function createFields(state, confirm) {
   let draft = null;
+  let near = null; // {onset, end} as they were last written: a time of day is one close to them
   const kind = element("select", { name: "kind", onchange: () => (draft.kind = kind.value) });
   for (const [name, title] of Object.entries(KINDS)) {
     kind.append(element("option", { value: name }, title));
@@ -58,9 +59,10 @@ export function createFields(state, confirm) {
   }
 
   const timeText = (seconds) => formatTime(state(), seconds, PRECISION);
+  const timeOf = (text, start) => parseTime({ ...state(), start }, text);
 
   function readOnset() {
-    const seconds = parseTime(state(), onset.value);
+    const seconds = timeOf(onset.value, near.onset);
     onset.setCustomValidity(seconds === null ? NO_TIME : "");
     if (seconds === null) return;
     draft.onset = seconds;
@@ -81,7 +83,7 @@ export function createFields(state, confirm) {
 
   function readEnd() {
     const given = end.value.trim();
-    const seconds = given === "" ? null : parseTime(state(), given);
+    const seconds = given === "" ? null : timeOf(given, near.end);
     const wrong = given !== "" && seconds === null;
     const early = seconds !== null && seconds < draft.onset;
     end.setCustomValidity(wrong ? NO_TIME : early ? "The end lies before the onset" : "");
@@ -93,6 +95,7 @@ export function createFields(state, confirm) {
 
   /** Write the draft into the fields that hold something valid. */
   function write() {
+    near = { onset: draft.onset, end: draft.onset + (draft.duration ?? 0) };
     if (onset.validity.valid) onset.value = timeText(draft.onset);
     if (duration.validity.valid) duration.value = durationText(draft.duration);
     if (!end.validity.valid) return;

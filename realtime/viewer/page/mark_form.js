@@ -7,6 +7,7 @@ import { recordedOf } from "./mark_channels.js";
 import { createFields, labelled } from "./mark_fields.js";
 import { draftOf, mountKeys } from "./mark_keys.js";
 import { changesOf, draftFrom, historyOf, itemText, mergedOf } from "./mark_versions.js";
+import { newId } from "./mark_ids.js";
 import { reloadMarks } from "./marks.js";
 import { on } from "./store.js";
 
@@ -24,6 +25,7 @@ export function mount(store) {
   if (!dialog) return;
   let base = null; // the version that is edited; null for a new mark
   let where = null; // the recording for which it was opened
+  let id = null; // of the mark that this form may add: sent again, it is stored once
 
   const heading = element("h2", { id: "mark-heading" });
   const reason = element("input", {
@@ -70,6 +72,7 @@ export function mount(store) {
     const { patient, recording } = store.get();
     if (!recording || dialog.open) return;
     where = { patient, recording };
+    id = newId();
     base = item;
     reason.value = "";
     reason.setCustomValidity("");
@@ -131,7 +134,8 @@ export function mount(store) {
     if (save.disabled || !fields.hasText()) return;
     const { draft } = fields;
     if (!base || base.voided) {
-      send((to) => api.annotate(to, draft), "Saved");
+      const note = { ...draft, annotation_id: id };
+      send((to) => api.annotate(to, note), "Saved", id);
       return;
     }
     const changes = changesOf(base, draft);
@@ -139,13 +143,14 @@ export function mount(store) {
       refuse("Nothing has been changed.");
     } else if (hasReason()) {
       const change = { ...changes, reason: reason.value.trim(), version: base.version };
-      send((to) => api.revise(to, base.annotation_id, change), "Saved");
+      send((to) => api.revise(to, base.annotation_id, change), "Saved", base.annotation_id);
     }
   }
 
   function voidIt() {
     if (voiding.disabled || !hasReason()) return;
-    send((to) => api.retract(to, base.annotation_id, reason.value.trim(), base.version), "Voided");
+    const { annotation_id: which, version } = base;
+    send((to) => api.retract(to, which, reason.value.trim(), version), "Voided", which);
   }
 
   function hasReason() {
@@ -153,52 +158,81 @@ export function mount(store) {
     return reason.reportValidity();
   }
 
-  async function send(request, done) {
+  /** Send a change of the mark `which`, and say what became of it. */
+  async function send(request, done, which) {
     busy(true);
     conflict.hidden = refused.hidden = true;
     const to = where;
+    let stored;
     try {
-      const stored = await request(to);
-      announce(`${done}: ${stored.kind} at ${formatTime(store.get(), stored.onset)}`);
-      if (where !== to) return;
+      stored = await request(to);
+    } catch (error) {
+      await missed(error, to, which);
+      if (where === to) busy(false);
+      return;
+    }
+    if (store.get().problem?.where === "mark") store.set({ problem: null });
+    announce(`${done}: ${stored.kind} at ${formatTime(store.get(), stored.onset)}`);
+    if (where === to) {
       dialog.close();
       store.set({ selection: null, cursor: null });
-      await reloadMarks();
-      const { patient, recording } = store.get();
-      if (recording !== to.recording || patient !== to.patient) return;
-      store.set({ selected: stored.voided ? null : stored.annotation_id });
-    } catch (error) {
-      if (where !== to) return;
-      if (error.status === 409 && base) await meet(error, to);
-      else refuse(reasonOf(error));
-      if (where === to) busy(false);
     }
+    // Whoever has closed the form meanwhile has to see it as well.
+    if (!isOpen(to)) return;
+    await reloadMarks();
+    if (isOpen(to)) store.set({ selected: stored.voided ? null : stored.annotation_id });
   }
 
-  /** Somebody else was first: show what they did, and keep what was typed here. */
-  async function meet(error, to) {
-    let last = null;
+  /** Whether a recording is still the one that is open. */
+  function isOpen(to) {
+    const { patient, recording } = store.get();
+    return recording === to.recording && patient === to.patient;
+  }
+
+  async function missed(error, to, which) {
+    if (where !== to) {
+      const problem = { where: "mark", title: "The mark may not have been saved.", passing: false };
+      store.set({ problem: { ...problem, hint: reasonOf(error), status: error.status } });
+    } else if (error.status === 409) await meet(error, to, which);
+    else refuse(reasonOf(error));
+    // The answer may be all that was lost: then the list has it.
+    if (error.passing && isOpen(to)) reloadMarks();
+  }
+
+  /**
+   * Something else is stored already: show it, and keep what was typed here.
+   *
+   * Of a mark that is edited, somebody else was first. Of a new one, it is what an earlier try of
+   * this form stored, whose answer was lost.
+   */
+  async function meet(error, to, which) {
+    const edited = base?.annotation_id === which;
+    let last;
     try {
-      last = historyOf(await api.annotations(to, true), base.annotation_id)[0] ?? null;
+      last = historyOf(await api.annotations(to, true), which)[0] ?? null;
     } catch {
-      // The refusal itself says enough.
+      last = edited ? base : undefined; // the refusal itself says enough
     }
     if (where !== to) return;
-    if (!last || last.version === base.version) {
+    if (!last || (edited && last.version === base.version)) {
+      if (last === null) id = newId(); // it is taken in another recording
       refuse(error.message);
       return;
     }
+    const kept = "What you entered is kept here. ";
     conflict.replaceChildren(
-      element("strong", {}, last.voided ? "Voided meanwhile" : "Changed meanwhile"),
-      ...versionParts(last, base),
+      element("strong", {}, titleOf(last, edited)),
+      ...versionParts(last, edited ? base : null),
       last.voided
         ? "It cannot be changed any more. What you entered can be added as a new mark."
-        : "What you entered is kept here. Save again to enter it as the next version.",
+        : `${kept}Save again to enter it as the next version.`,
     );
     conflict.hidden = false;
-    const merged = mergedOf(base, fields.draft, last);
+    const draft = edited ? mergedOf(base, fields.draft, last) : fields.draft;
     base = last;
-    fill(merged);
+    id = newId();
+    fill(draft);
+    past.hidden = false;
     lookBack();
     reloadMarks();
   }
@@ -214,7 +248,7 @@ export function mount(store) {
   }
 
   dialog.addEventListener("close", () => {
-    base = where = null;
+    base = where = id = null;
     versions.replaceChildren();
   });
   store.subscribe(on(["patient", "recording"], () => dialog.open && dialog.close()));
@@ -223,11 +257,16 @@ export function mount(store) {
   begin = () => open(draftOf(store.get(), "note"));
 }
 
+function titleOf(last, edited) {
+  if (last.voided) return "Voided meanwhile";
+  return edited ? "Changed meanwhile" : "Stored before, as it was then";
+}
+
 /** Return why something was not stored, and what to do. */
 function reasonOf(error) {
   const { status, message, passing, body } = error;
   if (status === 403) return `You may read this recording, but not mark it: ${message}`;
-  if (passing) return `Not saved: ${message}. What you entered is kept here; try again.`;
+  if (passing) return `Not confirmed: ${message}. What you entered is kept here; try again.`;
   const errors = (body?.errors ?? []).map((one) => `${one.field}: ${one.message}`);
   return [`Not saved: ${message}`, ...errors].join("\n");
 }

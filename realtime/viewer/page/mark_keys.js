@@ -7,6 +7,7 @@ import { announce, element, setText } from "./elements.js";
 import { bind } from "./keys.js";
 import { recordedOf } from "./mark_channels.js";
 import { exact } from "./mark_fields.js";
+import { shownSelection } from "./selection.js";
 import { on } from "./store.js";
 import { addLayer, repaint } from "./traces.js";
 
@@ -14,7 +15,7 @@ const TEXTS = { seizure: "seizure", note: "", marker: "" };
 
 /** Return what a new mark of a kind begins with: the selected stretch, or where the cursor is. */
 export function draftOf(state, kind) {
-  const { selection } = state;
+  const selection = shownSelection(state);
   if (!selection) return stretched({ start: markTime(state), end: null, keys: [] }, kind);
   return stretched({ ...selection, keys: recordedOf(selection.keys, state).keys }, kind);
 }
@@ -39,7 +40,7 @@ export function mountKeys(store, open) {
 
   function seizure() {
     const state = store.get();
-    if (state.selection) {
+    if (shownSelection(state)) {
       wait(null);
       open(draftOf(state, "seizure"));
     } else if (onset === null) {

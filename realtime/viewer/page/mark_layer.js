@@ -2,6 +2,7 @@
 
 import { colours } from "./colours.js";
 import { oneLine } from "./elements.js";
+import { FONT, fitted } from "./letters.js";
 import { rowsOf } from "./mark_channels.js";
 import { endOf, kindOf, matches } from "./marks.js";
 
@@ -10,7 +11,6 @@ const FAINT = 0.3; // of it, for what the filter leaves out
 const LEAST = 2; // px, of a stretch that is shorter than can be seen
 const FLAG = { lanes: 3, pad: 4, most: 18, least: 2, text: 80 }; // widths in times the letters
 const LETTERS = 12; // px, where nobody says
-const FONT = "system-ui, sans-serif";
 
 /** Return the colour of a kind of mark. */
 export const inkOf = (ink, kind) => ink[kind];
@@ -134,17 +134,6 @@ export function flagsOf(pen, frame, marks, letters = LETTERS) {
 export function labelOf(mark) {
   const text = oneLine(mark.text, FLAG.text) || kindOf(mark);
   return mark.beyond_end ? `${text} (beyond the end)` : text;
-}
-
-function fitted(pen, text, width) {
-  if (pen.measureText(text).width <= width) return text;
-  let [fits, most] = [0, text.length];
-  while (fits < most) {
-    const middle = Math.ceil((fits + most) / 2);
-    if (pen.measureText(`${text.slice(0, middle)}…`).width <= width) fits = middle;
-    else most = middle - 1;
-  }
-  return fits ? `${text.slice(0, fits)}…` : "";
 }
 
 function paintFlag(pen, { mark, label, x, y, width, height }, ink, selected) {

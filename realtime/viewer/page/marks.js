@@ -1,13 +1,12 @@
 // The annotations of the recording: loaded, reloaded after changes and while it grows, and drawn.
 
 import { annotations as listAnnotations } from "./api.js";
+import { waitFor } from "./backoff.js";
 import { paintMarks } from "./mark_layer.js";
 import { on } from "./store.js";
 import { addLayer, repaint } from "./traces.js";
 
 const LIVE_MS = 4000;
-const FIRST_MS = 1000;
-const LONGEST_MS = 15000;
 const CONTEXT = 0.2; // of the page lies before a mark that was jumped to
 const NONE = Object.freeze([]);
 const SEEN = ["annotations", "markText", "selected", "theme"];
@@ -86,16 +85,18 @@ let reloading = () => Promise.resolve();
 /** Load the marks again, after a change; resolves when they are there. */
 export const reloadMarks = () => reloading();
 
-/** Whether two answers say the same; a version never changes. */
+/** Whether two answers say the same; a version never changes, but the end of a recording does. */
 function same(one, other) {
-  const is = ({ annotation_id: id, version }, at) =>
-    id === other[at].annotation_id && version === other[at].version;
+  const is = ({ annotation_id: id, version, beyond_end: beyond }, at) =>
+    id === other[at].annotation_id &&
+    version === other[at].version &&
+    beyond === other[at].beyond_end;
   return one.length === other.length && one.every(is);
 }
 
 export function mount(store) {
   let timer = null;
-  let wait = FIRST_MS;
+  let failures = 0;
   let turn = 0; // of requests; an answer that was overtaken is not used
   let last = NONE; // what was set here
 
@@ -118,7 +119,7 @@ export function mount(store) {
     try {
       const found = await listAnnotations({ patient, recording });
       if (mine !== turn) return;
-      wait = FIRST_MS;
+      failures = 0;
       if (!same(found, store.get().annotations)) tell(Object.freeze(found));
       if (store.get().problem?.where === "marks") store.set({ problem: null });
       if (store.get().live) later(LIVE_MS);
@@ -130,8 +131,9 @@ export function mount(store) {
         const title = "The marks cannot be loaded";
         store.set({ problem: { where: "marks", title, hint, passing, status } });
       }
-      if (passing) later(wait);
-      wait = Math.min(LONGEST_MS, wait * 2);
+      // While it grows, others may mark it: one failure must not hide that for good.
+      if (passing || store.get().live) later(1000 * waitFor(failures));
+      failures += 1;
     }
   }
 
@@ -143,7 +145,7 @@ export function mount(store) {
   function opened() {
     clearTimeout(timer);
     turn += 1;
-    wait = FIRST_MS;
+    failures = 0;
     tell(NONE, { markText: "", selected: null, selection: null, cursor: null });
     if (store.get().problem?.where === "marks") store.set({ problem: null });
     load();

@@ -1,6 +1,7 @@
 // What the page has to say: that it loads, that there is nothing here, what went wrong.
 
 import { formatTime } from "./clock.js";
+import { montageShown } from "./curves.js";
 import { element } from "./elements.js";
 import { holes } from "./grid.js";
 import { on } from "./store.js";
@@ -20,7 +21,7 @@ export function mount(store, actions) {
     const state = store.get();
     const notices = noticesOf(state, slow).filter((each) => !waved.has(wordsOf(each)));
     const words = JSON.stringify(notices.map(wordsOf));
-    traces.classList.toggle("dimmed", DIMS.has(state.problem?.where) && state.problem.passing);
+    traces.classList.toggle("dimmed", isOld(state, slow));
     traces.setAttribute("aria-busy", String(state.loading));
     if (words === shown) return;
     shown = words;
@@ -32,8 +33,12 @@ export function mount(store, actions) {
       element("button", { type: "button", textContent: name, onclick: () => act(store, actions) }),
     );
     const away = () => {
+      // What is tried again by itself stays put away until it succeeds or says something else.
+      if (["export", "mark"].includes(store.get().problem?.where) && kind === "problem") {
+        store.set({ problem: null });
+        return;
+      }
       waved.add(wordsOf({ kind, title, text }));
-      if (kind === "problem") store.set({ problem: null });
       show();
     };
     return element(
@@ -67,7 +72,8 @@ export function mount(store, actions) {
       }
     }),
   );
-  store.subscribe(on(["recording", "start", "problem"], () => waved.clear()));
+  store.subscribe(on(["recording", "start"], () => waved.clear()));
+  store.subscribe(on(["problem"], ({ problem }) => problem ?? waved.clear()));
   store.subscribe(
     on(
       [
@@ -80,6 +86,12 @@ export function mount(store, actions) {
   show();
 }
 
+/** Whether what is drawn is not what was asked for: it cannot be had, or takes its time. */
+function isOld({ problem, loading, pages, start, window }, slow) {
+  if (DIMS.has(problem?.where)) return true;
+  return slow && loading && pages !== null && (pages.start !== start || pages.window !== window);
+}
+
 const wordsOf = ({ kind, title, text }) => `${kind}|${title}|${text}`;
 
 /** Return what a state gives to say, the most pressing first. */
@@ -87,7 +99,8 @@ export function noticesOf(state, slow = false) {
   const said = [];
   if (state.problem) said.push(ofProblem(state, state.problem));
   if (!state.recording) return said;
-  if (state.disconnected && state.live && !state.problem) {
+  const stuck = DIMS.has(state.problem?.where);
+  if (state.disconnected && state.live && !stuck) {
     const text = "The connection to the live recording is lost. Trying again.";
     said.push({ kind: "hint", text, stays: true });
   }
@@ -99,11 +112,11 @@ export function noticesOf(state, slow = false) {
       acts: [["Show all", (_, actions) => actions.change({ hidden: Object.freeze([]) })]],
       stays: true,
     });
-  } else if (!state.problem) said.push(...ofMontage(state), ...ofHole(state));
+  } else if (!stuck) said.push(...ofMontage(state), ...ofHole(state));
   for (const text of state.montageProblems ?? []) {
     said.push({ kind: "hint", text });
   }
-  if (slow && state.loading && !state.problem) {
+  if (slow && state.loading && !stuck) {
     said.push({ kind: "loading", text: "Loading…", stays: true });
   }
   return said;
@@ -131,11 +144,12 @@ function ofNothing({ live }) {
   return { kind: "hint", text, stays: true };
 }
 
-function ofMontage({ montage, montageList, detail }) {
-  if (montage === "recorded" || !detail || !montageList.length) return [];
+function ofMontage(state) {
+  const { montage, montageList, curves } = state;
+  if (montage === "recorded" || !curves.length || montageShown(state)) return [];
   const found = montageList.find((each) => each.name === montage);
-  if (found && !found.reason) return [];
-  const reason = found ? `${found.reason}.` : "There is none of this name.";
+  const none = montageList.length ? "There is none of this name." : "No montages are known.";
+  const reason = found ? `${found.reason}.` : none;
   return [
     {
       kind: "hint",

@@ -1,7 +1,8 @@
 // Opening a recording: what it is, which montages can be made of it, and where to begin.
 
 import * as api from "./api.js";
-import { waitFor } from "./backoff.js";
+import { pause, waitFor } from "./backoff.js";
+import { startOf } from "./clock.js";
 import { curvesOf } from "./curves.js";
 import { farthest, lastPage } from "./places.js";
 import { on } from "./store.js";
@@ -72,16 +73,15 @@ export function createOpening(store) {
 }
 
 async function load(store, recording, view, signal) {
-  const listing = listed(recording, signal);
-  const own = ownMontages(recording, signal);
+  const asked = SOURCES.map((source) => source(recording, signal));
   // Whoever reads as recorded does not wait for the montages.
   const [detail, montageList] = await Promise.all([
     api.detail(recording, signal),
-    store.get().montage === RECORDED ? [] : Promise.all([listing, own]).then(merged),
+    store.get().montage === RECORDED ? [] : Promise.all(asked).then(merged),
   ]);
   if (signal.aborted) return;
   store.set((state) => opened(state, view, detail, montageList));
-  await list(store, [listing, own], signal);
+  await list(store, recording, asked, signal);
 }
 
 /** Find out anew which montages can be made, once there are other channels. */
@@ -91,15 +91,44 @@ export function listAgain(store) {
   const leaving = store.subscribe(
     on(["recording", "patient"], () => same.abort()),
   );
-  const asked = [listed(recording, same.signal), ownMontages(recording, same.signal)];
-  return list(store, asked, same.signal).finally(leaving);
+  const asked = SOURCES.map((source) => source(recording, same.signal));
+  return list(store, recording, asked, same.signal).finally(leaving);
 }
 
-async function list(store, asked, signal) {
-  const both = await Promise.all(asked);
-  if (signal.aborted) return;
-  const montageProblems = Object.freeze(both.flatMap(({ problems }) => problems));
-  store.set({ montageList: merged(both), montageProblems });
+/** Set which montages there are; what could not be listed is asked for until it can. */
+async function list(store, recording, asked, signal) {
+  let waiting = asked;
+  for (let failures = 0; ; failures += 1) {
+    const found = await Promise.all(waiting);
+    if (signal.aborted) return;
+    const failed = found.some(({ passing }) => passing);
+    // What is shown by a montage stays so until it is known that it cannot.
+    if (!failed || !store.get().montageList.length) {
+      const montageProblems = Object.freeze(found.flatMap(({ problems }) => problems));
+      store.set({ montageList: merged(found), montageProblems });
+    }
+    if (!failed) {
+      const { live, montageProblems } = store.get();
+      if (!live && !montageProblems.length) store.set(withoutUnknown);
+      return;
+    }
+    await pause(waitFor(failures), signal);
+    if (signal.aborted) return;
+    waiting = found.map((each, at) => (each.passing ? SOURCES[at](recording, signal) : each));
+  }
+}
+
+/** Return the view without channels that this recording has not: links can name any. */
+function withoutUnknown({ detail, montageList, hidden, order, gains }) {
+  const known = new Set(curvesOf(detail, RECORDED, montageList).map(({ key }) => key));
+  for (const { channels = [] } of montageList) for (const key of channels) known.add(key);
+  const has = (key) => known.has(key);
+  if ([...hidden, ...order, ...Object.keys(gains)].every(has)) return {};
+  return {
+    hidden: Object.freeze(hidden.filter(has)),
+    order: Object.freeze(order.filter(has)),
+    gains: Object.freeze(Object.fromEntries(Object.entries(gains).filter(([key]) => has(key)))),
+  };
 }
 
 /** Return the montages that the records service knows. */
@@ -113,21 +142,23 @@ async function listed(recording, signal) {
 
 /** Return no montages, and why; the recording can be read without them. */
 function without(error) {
-  const told = `Montages cannot be listed: ${error.message}.`;
-  return { items: [], problems: error.name === "AbortError" ? [] : [told] };
+  const { message, passing = false } = error;
+  const told = `Montages cannot be listed: ${message}.${passing ? " Trying again." : ""}`;
+  return { items: [], problems: error.name === "AbortError" ? [] : [told], passing };
 }
 
 /** Return what is known once a recording has been described. */
 function opened(state, view, detail, montageList) {
   const live = detail.state === "live";
   const end = detail.duration_sec;
-  const following = live && !Object.hasOwn(view, "start");
+  const following = live && (state.following || !Object.hasOwn(view, "start"));
   const latest = lastPage(end, state.window);
   const start = following
     ? latest
     : Math.min(state.start, Math.max(latest, farthest({ end, window: state.window })));
   const curves = curvesOf(detail, state.montage, montageList);
-  return { detail, montageList, curves, live, end, start, following, problem: null };
+  const clock = startOf(detail) ? state.clock : DEFAULTS.clock;
+  return { detail, montageList, curves, live, end, start, following, clock, problem: null };
 }
 
 /** Return the montages of the viewer's own files, each as far as this recording can show it. */
@@ -147,17 +178,10 @@ async function possible(recording, { name, title, derive }, signal) {
   return { ...found, name, title, derive };
 }
 
-const merged = (lists) => Object.freeze(lists.flatMap(({ items }) => items));
+/** Where montages come from. */
+const SOURCES = [listed, ownMontages];
 
-function pause(seconds, signal) {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, 1000 * seconds);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-}
+const merged = (lists) => Object.freeze(lists.flatMap(({ items }) => items));
 
 function problemOf(error, { patient, recording }, wait) {
   const { status = null, passing = false } = error;

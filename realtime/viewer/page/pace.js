@@ -1,5 +1,6 @@
 // When to act on what changes often: not more often than so, or only once it rests.
 
+import { pause, waitFor } from "./backoff.js";
 import { on } from "./store.js";
 
 const PAGES_FIRST_MS = 200; // for the pages beside the first one
@@ -73,7 +74,7 @@ export function loader(got, refused) {
     drop();
     const control = new AbortController();
     wanted = control;
-    for (let pause = 1000; !control.signal.aborted; pause = Math.min(15_000, 2 * pause)) {
+    for (let failures = 0; !control.signal.aborted; failures += 1) {
       try {
         const answer = await ask(control.signal);
         if (!control.signal.aborted) got(answer);
@@ -85,7 +86,7 @@ export function loader(got, refused) {
           return;
         }
       }
-      await rest(pause, control.signal);
+      await pause(waitFor(failures), control.signal);
     }
   }
   function drop() {
@@ -93,14 +94,4 @@ export function loader(got, refused) {
     wanted = null;
   }
   return { load, drop };
-}
-
-function rest(ms, signal) {
-  return new Promise((done) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      done();
-    });
-  });
 }

@@ -3,7 +3,7 @@
 import { colourOf, colours } from "./colours.js";
 import { unitText } from "./cursor.js";
 import { axis, paper, plain, timeAxis } from "./figures.js";
-import { channelOf } from "./rows.js";
+import { channelOf, timesOf } from "./rows.js";
 
 const CONFIG = {
   displaylogo: false,
@@ -20,16 +20,15 @@ export function pageFigure(state) {
     const found = channelOf(pages, row.key);
     if (!found || !found.group.pieces.length) return [];
     const { group, values } = found;
-    const [piece] = group.pieces;
+    const line = lineOf(group, values);
     return [
       {
         type: "scatter",
         mode: "lines",
         name: plain(row.label),
-        x0: piece.start - piece.first * group.step,
-        dx: group.step,
-        y: Float32Array.from(values, (value) => frame.yAt(row, value)),
-        customdata: values,
+        x: line.times,
+        y: line.values.map((value) => frame.yAt(row, value)),
+        customdata: line.values,
         connectgaps: false,
         line: { color: colourOf(ink, row, state.colours), width: 1 },
         hovertemplate: `%{x:.3f} s, ${amount(row)}<extra>%{fullData.name}</extra>`,
@@ -56,6 +55,18 @@ export function pageFigure(state) {
     }),
   };
   return { data, layout, config: CONFIG };
+}
+
+/** Return the points of a channel, with one that is none wherever its line breaks. */
+function lineOf(group, values) {
+  const line = { times: Array.from(timesOf(group)), values: Array.from(values) };
+  for (let at = group.pieces.length - 1; at > 0; at -= 1) {
+    const { first, start, joined } = group.pieces[at];
+    if (joined || first > group.pieces[at - 1].stop) continue;
+    line.times.splice(first, 0, start);
+    line.values.splice(first, 0, NaN);
+  }
+  return line;
 }
 
 function amount(row) {

@@ -3,13 +3,16 @@
 import * as api from "./api.js";
 import { asksOf, settling } from "./asks.js";
 import { waitFor } from "./backoff.js";
+import { placed } from "./pieces.js";
 import { on } from "./store.js";
 import { drawingSize } from "./traces.js";
 
 const KEPT_BYTES = 64 * 2 ** 20;
 const HASTE_MS = 300; // what is asked for in quicker succession is held down, or dragged
 const GROWTH_MS = 250; // between two looks at a page that is still being recorded
+const LATE_MS = 3000; // between two looks at one in which samples are missing
 const AHEAD_MS = 100; // at the latest, the neighbours of a page are fetched
+const MOST_ASIDE = 60; // seconds beside its place at which a sample is still looked for
 
 const kept = new Map(); // key -> page, the one used last at the end
 let keptBytes = 0;
@@ -23,9 +26,10 @@ let failures = 0;
 let retry = 0;
 let growth = 0;
 let idle = 0;
+let aside = 0; // how far samples of the recording may lie beside their places, in seconds
 
-const keyOf = (state, start) =>
-  JSON.stringify([state.patient, state.recording, asksOf(state, start, drawingSize())]);
+const asked = (state, start) => asksOf(state, start, drawingSize(), aside);
+const keyOf = (state, start) => JSON.stringify([state.detail?.uuid, asked(state, start)]);
 
 /** Return what all pages that are looked at in the same way have in common. */
 const lookOf = (state) => keyOf(state, 0);
@@ -46,14 +50,19 @@ export const bytesKept = () => keptBytes;
 /** Forget all pages, and ask again for the one in view. */
 export function refresh() {
   drop(() => true);
+  forget();
+  failures = 0;
+  again();
+}
+
+function forget() {
   kept.clear();
   keptBytes = 0;
-  failures = 0;
-  seek();
 }
 
 export function mount(shared) {
   store = shared;
+  store.subscribe(on(["detail"], reopened));
   store.subscribe(
     on(["start"], (now, before) => {
       forward = now.start >= before.start;
@@ -62,17 +71,26 @@ export function mount(shared) {
   store.subscribe(
     on(["start", "window", "hp", "lp", "notch", "hidden", "curves", "drawing"], seek),
   );
-  store.subscribe(on(["end", "live"], grow));
   store.subscribe(
-    on(["patient", "recording"], () => {
-      drop(() => true);
-      clearTimeout(retry);
-      clearTimeout(growth);
-      growth = 0;
-      wanted = null;
-      failures = 0;
+    on(["live"], ({ live }) => {
+      // What came in late may be missing in pages that were not looked at since.
+      if (!live) forget();
     }),
   );
+  store.subscribe(on(["end", "live"], grow));
+  document.addEventListener("visibilitychange", grow);
+}
+
+/** Begin anew with a recording that is opened, be it the same one, and leave one that is closed. */
+function reopened({ detail }, { detail: before }) {
+  if (detail?.uuid === before?.uuid) return;
+  drop(() => true);
+  forget();
+  clearTimeout(retry);
+  clearTimeout(growth);
+  wanted = null;
+  failures = 0;
+  aside = 0;
 }
 
 /** Show the page that the state asks for: at once if it is at hand, else when it has come. */
@@ -80,7 +98,8 @@ function seek() {
   const state = store.get();
   if (!state.detail || !drawingSize().width) return;
   const key = keyOf(state, state.start);
-  if (key === wanted && (flights.has(key) || state.pages?.key === key)) return;
+  const shown = state.pages?.key === key && state.problem?.where !== "page";
+  if (key === wanted && (flights.has(key) || shown)) return;
   const now = performance.now();
   const hasty = now - askedAt < HASTE_MS;
   askedAt = now;
@@ -101,6 +120,16 @@ function seek() {
   if (!flights.has(key) && !(hasty && flights.size)) fly(state, state.start, key);
 }
 
+/** Ask for the page in view, whatever is at hand of it. */
+function again() {
+  const state = store.get();
+  if (!state.detail || !drawingSize().width) return;
+  clearTimeout(retry);
+  wanted = keyOf(state, state.start);
+  store.set({ loading: true });
+  if (!flights.has(wanted)) fly(state, state.start, wanted);
+}
+
 function drop(overtaken) {
   for (const [name, flight] of flights) {
     if (!overtaken(name, flight)) continue;
@@ -116,62 +145,80 @@ async function fly(state, start, key) {
   const controller = new AbortController();
   const flight = { controller, start, look: lookOf(state), since: performance.now() };
   flights.set(key, flight);
-  const asks = asksOf(state, start, drawingSize());
+  const asks = asked(state, start);
   try {
     const groups = await Promise.all(
       asks.map((ask) => api.samples(state, ask, controller.signal)),
     );
     if (flights.get(key) !== flight) return;
     flights.delete(key);
-    landed(pageOf(state, start, key, groups));
+    if (widened(groups)) overtook(key);
+    else landed(pageOf(state, start, key, asks, groups));
   } catch (error) {
     controller.abort(); // what else was asked for a page that cannot be shown
     if (flights.get(key) !== flight) return;
     flights.delete(key);
     if (key === wanted) failed(error);
-    else if (!flights.size && store.get().loading) seek();
+    else overtook(key);
   }
 }
 
-function pageOf(state, start, key, groups) {
+/** Go on where an answer was of no use. */
+function overtook(key) {
+  if (key === wanted || (!flights.size && store.get().loading)) seek();
+}
+
+/** Whether samples lie further beside their places than was looked for; from now on they do not. */
+function widened(groups) {
+  let most = 0;
+  for (const { pieces } of groups) {
+    for (const [, , shift] of pieces) most = Math.max(most, Math.abs(shift) / 1e6);
+  }
+  most = Math.min(MOST_ASIDE, most);
+  if (most <= aside) return false;
+  // In few steps, since pages that were fetched before are of no use then.
+  aside = Math.min(MOST_ASIDE, 2 ** Math.ceil(Math.log2(most)));
+  return true;
+}
+
+function pageOf(state, start, key, asks, groups) {
+  // What one of its groups does not reach the end of.
+  const open = groups.some(({ end }, number) => end + 1e-9 < asks[number].end);
+  const full = groups.every((group) => !hasHoles(group) && settled(state, start, group));
   return {
     key,
     start,
     window: state.window,
     end: state.end,
-    // One that is not will look different once more has been recorded.
-    whole: !state.live || start + state.window + settling(state) <= state.end,
+    at: performance.now(),
+    open,
+    // One that is not may look different later.
+    whole: !state.live || (!open && full),
     bytes: groups.reduce((sum, { shape }) => sum + shape[0] * shape[1] * 4, 0),
     groups: groups.map(placed),
   };
 }
 
-/**
- * Add to a rate group where its channels are (`places`), how far apart its points lie (`step`, in
- * seconds), and its gap-free `pieces`: points `[first, stop)`, of which the first lies at `start`.
- */
-export function placed(group) {
-  const points = group.shape[1];
-  const period = group.rate[1] / group.rate[0];
-  const chosen = points < group.num_samples;
-  const step = chosen ? (group.end - group.start) / points : period;
-  const pieces = chosen
-    ? // Points that stand for a column have no time of their own: they lie side by side.
-      [{ first: 0, stop: points, start: group.start + step / 2 }]
-    : group.extents.map(([from, to]) => {
-        // A piece may begin beside the grid, and so does each of its samples.
-        const first = Math.max(0, Math.round((from - group.start) / period));
-        const stop = Math.min(points, first + Math.round((to - from) / period));
-        return { first, stop, start: from };
-      });
-  const places = new Map(group.channels.map((channel, number) => [channel.key, number]));
-  return { ...group, step, pieces, places };
+/** Whether samples of a group are missing within its answer, which may come yet. */
+const hasHoles = ({ pieces, num_samples: all }) =>
+  pieces.reduce((sum, [, length]) => sum + length, 0) < all;
+
+/** Whether all that a page's filters look at was there, as far as the recording is known. */
+function settled(state, start, { group }) {
+  const seconds = settling(state);
+  if (!seconds) return true;
+  const { extents } = state.detail.groups.find((each) => each.group === group);
+  const first = Math.max(0, start - seconds) + 1e-6;
+  const last = start + state.window + seconds;
+  return extents.some(([from, to]) => from <= first && to >= last);
 }
 
-function landed(page) {
-  if (page.whole) keep(page);
+function landed(landing) {
   const state = store.get();
-  const right = page.key === keyOf(state, state.start);
+  const right = landing.key === keyOf(state, state.start);
+  const page = right ? latest(state.pages, landing) : landing;
+  // One whose end is still to come would be shown too short.
+  if (page.whole || !page.open) keep(page);
   if (right) {
     failures = 0;
     show(page);
@@ -179,7 +226,21 @@ function landed(page) {
     // On the way to the page that is wanted.
     store.set({ pages: page });
   }
-  if (!right && state.loading && !flights.size) seek();
+  if (right) return;
+  if (!state.loading) grow();
+  else if (!flights.size) seek();
+}
+
+/** Return a page that was asked for again: the one before, which stays drawn, if it is the same. */
+function latest(before, page) {
+  const seen = ({ end }) => Math.min(end, page.start + page.window);
+  const same =
+    before?.key === page.key &&
+    seen(before) === seen(page) &&
+    page.groups.every(({ tag }, number) => tag && tag === before.groups[number].tag);
+  if (!same) return page;
+  const { end, at, open, whole } = page;
+  return Object.assign(before, { end, at, open, whole });
 }
 
 function show(page) {
@@ -221,18 +282,26 @@ function ahead() {
   }
 }
 
-/** Look again at a page whose end was still to come. */
+/**
+ * Look again at a page that is not whole: soon if its end was still to come and there is more now,
+ * else now and then, for what comes late. Whether there is, costs one question and no samples.
+ */
 function grow() {
-  const { pages, live, end, loading } = store.get();
-  if (growth || loading || !pages || pages.whole || (live && pages.end >= end)) return;
-  const wait = Math.max(0, shownAt + GROWTH_MS - performance.now());
-  growth = setTimeout(() => {
-    growth = 0;
-    const state = store.get();
-    if (!state.detail || state.loading) return;
-    wanted = keyOf(state, state.start);
-    if (!flights.has(wanted)) fly(state, state.start, wanted);
-  }, wait);
+  clearTimeout(growth);
+  const state = store.get();
+  const { pages, live, end, loading, problem } = state;
+  if (loading || !pages || pages.whole || problem?.where === "page" || document.hidden) return;
+  const edge = pages.start + pages.window + settling(state) + aside;
+  const growing = !live || (pages.end < end && pages.end < edge);
+  const due = growing ? shownAt + GROWTH_MS : pages.at + LATE_MS;
+  growth = setTimeout(look, Math.max(0, due - performance.now()));
+}
+
+function look() {
+  const state = store.get();
+  if (!state.detail || state.loading) return;
+  wanted = keyOf(state, state.start);
+  if (!flights.has(wanted)) fly(state, state.start, wanted);
 }
 
 function failed(error) {
@@ -245,5 +314,5 @@ function failed(error) {
   const field = body?.errors?.[0]?.field ?? null;
   store.set({ loading: false, problem: { where: "page", status, passing, field, ...told } });
   clearTimeout(retry);
-  if (passing) retry = setTimeout(seek, 1000 * wait);
+  if (passing) retry = setTimeout(again, 1000 * wait);
 }

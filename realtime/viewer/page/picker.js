@@ -1,6 +1,7 @@
 // The start page: which recordings there are, to be sorted, filtered and opened.
 
 import { recordings } from "./api.js";
+import { waitFor } from "./backoff.js";
 import { element, setText } from "./elements.js";
 import { longList } from "./long_list.js";
 import { arranged, COLUMNS } from "./recording_columns.js";
@@ -9,8 +10,6 @@ import { DEFAULTS, toQuery } from "./view.js";
 
 const ROW = 2.6; // rem
 const AGAIN_MS = 4000;
-const FIRST_MS = 1000; // after a failure, then twice as long each time
-const LONGEST_MS = 15000;
 
 export function mount(store, actions) {
   const place = document.getElementById("picker");
@@ -56,7 +55,7 @@ export function mount(store, actions) {
   });
   let shown = [];
   let timer = null;
-  let wait = FIRST_MS;
+  let failures = 0;
   let asking = null;
 
   function emptyRow() {
@@ -174,7 +173,7 @@ export function mount(store, actions) {
     try {
       const listed = await recordings(mine.signal);
       if (asking !== mine) return;
-      wait = FIRST_MS;
+      failures = 0;
       settle(null);
       store.set({ listed });
       show();
@@ -184,8 +183,8 @@ export function mount(store, actions) {
       settle(error);
       show();
       if (error.status === 401) return; // the sign-in page comes
-      timer = setTimeout(again, wait);
-      wait = Math.min(LONGEST_MS, wait * 2);
+      timer = setTimeout(again, 1000 * waitFor(failures));
+      failures += 1;
     }
   }
 
@@ -223,7 +222,7 @@ export function mount(store, actions) {
       asking = null;
       if (store.get().problem?.where === "recordings") store.set({ problem: null });
     } else {
-      wait = FIRST_MS;
+      failures = 0;
       show();
       load();
       filter.focus({ preventScroll: true });

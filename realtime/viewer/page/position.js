@@ -1,6 +1,7 @@
 // The slider over the whole recording, and the speed of playing.
 
 import { formatTime } from "./clock.js";
+import { givesBack } from "./focus.js";
 import { farthest, lastPage } from "./places.js";
 import { SPEEDS } from "./player.js";
 import { on } from "./store.js";
@@ -43,7 +44,7 @@ function bindSpeed(store) {
   store.subscribe(on(["speed"], show));
   list.addEventListener("change", () => {
     store.set({ speed: Number(list.value) });
-    document.getElementById("traces").focus({ preventScroll: true });
   });
+  givesBack(list);
   show(store.get());
 }

@@ -9,6 +9,7 @@ const AXIS = 1.8; // heights of a letter, below the rows, for the times
 const RIGHT = 8;
 const GUTTER = { least: 5, most: 12, beside: 1.8 }; // in heights of a letter
 const SMALLER = 0.9; // notes than labels
+const NEAR = 0.75; // of a step: samples of a drifting clock lie up to one and a half apart
 const FILL = 0.8; // of its row, for a channel that is scaled to fit
 
 /**
@@ -57,14 +58,30 @@ export function sampleAt(pages, key, seconds) {
   const found = channelOf(pages, key);
   if (!found) return null;
   const { group, values } = found;
-  const piece = group.pieces.find(({ first, stop, start }) => {
-    const at = Math.round((seconds - start) / group.step);
-    return at >= 0 && at < stop - first;
-  });
-  if (!piece) return null;
-  const at = Math.round((seconds - piece.start) / group.step);
-  const value = values[piece.first + at];
-  return Number.isNaN(value) ? null : { time: piece.start + at * group.step, value };
+  let nearest = NEAR * group.step;
+  let number = -1;
+  let time = 0;
+  for (const { first, stop, start } of group.pieces) {
+    const place = Math.round((seconds - start) / group.step);
+    const at = Math.max(0, Math.min(stop - first - 1, place));
+    const away = Math.abs(seconds - start - at * group.step);
+    if (away > nearest) continue;
+    nearest = away;
+    number = first + at;
+    time = start + at * group.step;
+  }
+  const value = values[number];
+  return number < 0 || Number.isNaN(value) ? null : { time, value };
+}
+
+/** Return the time of each point of a rate group; in gaps, that of its place on the grid. */
+export function timesOf({ start, step, centre, shape, pieces }) {
+  const times = new Float64Array(shape[1]);
+  for (let at = 0; at < times.length; at += 1) times[at] = start + (at + centre) * step;
+  for (const { first, stop, start: from } of pieces) {
+    for (let at = first; at < stop; at += 1) times[at] = from + (at - first) * step;
+  }
+  return times;
 }
 
 /** Return a channel of a page: `{group, values}`, or null where the page does not hold it. */
@@ -77,22 +94,33 @@ export function channelOf(pages, key) {
 }
 
 /**
- * Return what is drawn now as numbers: `{start, window, rows: [{key, values, rate_hz, start}]}`,
- * without the samples beside the page, to which its lines lead.
+ * Return what is drawn now as numbers: `{start, window, rows: [{key, values, times, rate_hz,
+ * start}]}`, without the samples beside the page, to which its lines lead.
  */
 export function drawn({ pages, frame }) {
   if (!pages || !frame) return null;
+  const seen = new Map(pages.groups.map((group) => [group, inside(group, pages)]));
   const rows = frame.rows.flatMap(({ key }) => {
     const found = channelOf(pages, key);
     if (!found) return [];
     const { group, values } = found;
-    const placeOf = (seconds) => Math.ceil((seconds - group.start) / group.step - 1e-6);
-    const first = Math.max(0, placeOf(pages.start));
-    const inside = values.subarray(first, placeOf(pages.start + pages.window));
-    const start = group.start + first * group.step;
-    return [{ key, values: inside, rate_hz: 1 / group.step, start }];
+    const { first, stop, times } = seen.get(group);
+    const start = times[0] ?? pages.start;
+    const rate_hz = 1 / group.step;
+    return [{ key, values: values.subarray(first, stop), times, rate_hz, start }];
   });
   return { start: pages.start, window: pages.window, rows };
+}
+
+/** Return which points of a group lie on a page: `[first, stop)` with their `times`. */
+function inside(group, { start, window }) {
+  const times = timesOf(group);
+  const least = start - 1e-6 * group.step;
+  const most = start + window - 1e-6 * group.step;
+  const on = (time) => time >= least && time < most;
+  const first = Math.max(0, times.findIndex(on));
+  const stop = times.findLastIndex(on) + 1;
+  return { first, stop, times: times.subarray(first, stop) };
 }
 
 /** Return by how much a channel is drawn higher than the others. */
@@ -102,7 +130,7 @@ function rowOf(state, curve, middle, height, mainRate) {
   const gain = gainOf(state, curve.key);
   // Of a heart the rhythm is read, and its beats are far higher than any EEG.
   const auto = curve.kind !== "eeg" || curve.type === "ecg";
-  const common = { ...curve, middle, height, auto, note: noteOf(curve, auto, mainRate) };
+  const common = { ...curve, middle, height, auto, note: noteOf(curve, auto, mainRate, gain) };
   if (!auto) {
     const perRow = state.scale === "row" ? height : state.pxPerMm;
     return {
@@ -124,8 +152,9 @@ function rowOf(state, curve, middle, height, mainRate) {
   };
 }
 
-function noteOf(curve, auto, mainRate) {
+function noteOf(curve, auto, mainRate, gain) {
   const parts = auto ? ["auto"] : [];
+  if (gain !== 1) parts.push(`× ${gain}`);
   if (curve.kind !== "eeg") parts.push(curve.unit || "no unit");
   if (curve.rate_hz !== mainRate) parts.push(`${Number(curve.rate_hz.toFixed(2))} Hz`);
   return parts.join(", ");

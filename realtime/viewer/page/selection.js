@@ -23,6 +23,13 @@ function keysBetween(frame, one, other) {
   return places[0] < 0 ? [] : frame.rows.slice(places[0], places[1] + 1).map((row) => row.key);
 }
 
+/** Return the selected stretch if it meets the page that is drawn, else null. */
+export function shownSelection({ frame, selection }) {
+  if (!frame || !selection) return null;
+  const { start, window } = frame;
+  return selection.start <= start + window && selection.end >= start ? selection : null;
+}
+
 /** Draw the stretch that is selected. */
 export function paintSelection(pen, state) {
   const { frame, selection } = state;
@@ -121,6 +128,12 @@ export function mount(store) {
     repaint("over");
   }
 
+  // What one has turned away from is not marked or exported unseen.
+  function leave(state) {
+    if (state.selection && !shownSelection(state)) store.set({ selection: null });
+  }
+
   addLayer("over", paintSelection);
+  store.subscribe(on(["frame"], leave));
   store.subscribe(on(["selection", "clock", "detail"], show));
 }

@@ -139,7 +139,7 @@ export function mount(store) {
       "aria-label": "Length of the windows that are transformed",
       onchange: () => store.set({ spectrum_window: Number(size.value) }),
     },
-    ...WINDOWS.map((value) => element("option", { value, textContent: `${value} s` })),
+    ...WINDOWS.map(lengthOf),
   );
   const note = element("span", { id: "spectrum-note", role: "status" });
   const controls = document.querySelector("#spectrum-controls") ?? element("div");
@@ -151,6 +151,7 @@ export function mount(store) {
   );
   const answers = loader(got, (error) => say(error.message));
   let known = []; // channels that have a spectrum
+  let offered = null; // the recording and channels of which the list is
   let shown = false; // whether the first page is on the screen
   let drawn = null; // what is shown, and the answer to what was asked
 
@@ -202,6 +203,9 @@ export function mount(store) {
     const found = recorded();
     if (body) body.hidden = !found;
     channel.value = found ? spectrum : "";
+    // A link can bring any length.
+    const lengths = Array.from(size.options, ({ value }) => Number(value));
+    if (!lengths.includes(seconds)) size.append(lengthOf(seconds));
     size.value = String(seconds);
     size.disabled = !found;
     settled.cancel();
@@ -219,6 +223,10 @@ export function mount(store) {
 
   function offer({ detail }) {
     known = spectralChannels(detail);
+    // While it grows, a recording is described again and again; an open list must not close.
+    const now = detail && JSON.stringify([detail.uuid, known]);
+    if (detail && now === offered) return;
+    offered = now;
     if (!detail) {
       shown = false;
       if (drawn) clear();
@@ -255,6 +263,8 @@ export function mount(store) {
   new ResizeObserver(onceSettled(SETTLED_MS, draw)).observe(section);
   offer(store.get());
 }
+
+const lengthOf = (value) => element("option", { value, textContent: `${value} s` });
 
 function labelled(text, control) {
   const name = element("span", { textContent: text });

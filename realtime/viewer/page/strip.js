@@ -8,6 +8,7 @@ import { axis, blank, paper, plain, plotWidth, show, sizes, thinned, timeAxis } 
 import { endOf, kindOf } from "./marks.js";
 import { afterFirstPage, atMostEvery, loader } from "./pace.js";
 import { on } from "./store.js";
+import { noteOver } from "./strip_note.js";
 import { mountPointer } from "./strip_pointer.js";
 
 const LIVE_MS = 10_000; // between looks at a recording that grows
@@ -85,7 +86,8 @@ export function envelopeFigure(state, found, { width, envelope: height }) {
 export function mount(store, actions) {
   const box = document.querySelector("#strip");
   const marker = document.querySelector("#window-marker");
-  const answers = loader(got, draw);
+  const say = noteOver(box, box.querySelector("#overview-box"));
+  const answers = loader(got, refused);
   let shown = null; // uuid of the recording that the strip is of
   let found = null; // its envelope
   let size = measured();
@@ -122,6 +124,13 @@ export function mount(store, actions) {
     const group = answer.groups.find((each) => each.group === chosen.group);
     if (!group) return;
     found = { ...chosen, envelope: envelopeOf(group) };
+    say("");
+    draw();
+  }
+
+  function refused(error) {
+    if (found) return; // what is shown is still true
+    say(`The overview cannot be shown: ${error.message}`);
     draw();
   }
 
@@ -151,6 +160,7 @@ export function mount(store, actions) {
     found = null;
     answers.drop();
     grown.cancel();
+    say("");
     blank("overview", store.get());
   }
   store.subscribe(on(["detail"], changed));
@@ -168,6 +178,7 @@ export function mount(store, actions) {
     const before = size.width;
     size = measured();
     place();
+    say();
     if (!shown || size.width === before) return;
     draw();
     load();

@@ -222,8 +222,11 @@ function eachRow({ frame, pages }, pen, begin, end = null) {
     const y = row.middle - row.offset * scale;
     const dx = group.step * perSecond;
     begin(row);
-    for (const { first, stop, start } of group.pieces) {
-      trace(pen, values, first, stop, frame.xAt(start), dx, y, scale, column);
+    let length = 0; // of the line, which goes on over pieces that are joined
+    for (const { first, stop, start, joined } of group.pieces) {
+      const x = frame.xAt(start);
+      const before = joined ? length : 0;
+      length = trace(pen, values, first, stop, x, dx, y, scale, column, before);
     }
     end?.();
   }

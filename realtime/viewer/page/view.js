@@ -38,6 +38,8 @@ const NUMBERS = {
   sensitivity: [0.001, 1e7],
   spectrum_window: [0.1, 60],
 };
+/** By how much, at least and at most, a channel can be drawn higher than others. */
+export const GAINS = [1e-3, 1e3];
 const FILTERS = new Set(["hp", "lp", "notch"]); // may be off
 const LISTS = new Set(["hidden", "order"]);
 const CHOICES = {
@@ -97,8 +99,9 @@ function gainsOf(texts) {
       const at = text.indexOf("*");
       return [text.slice(at + 1), Number(text.slice(0, at))];
     });
+  const [least, most] = GAINS;
   return Object.freeze(
-    Object.fromEntries(pairs.filter(([, gain]) => gain > 0 && Number.isFinite(gain))),
+    Object.fromEntries(pairs.filter(([, gain]) => gain >= least && gain <= most && gain !== 1)),
   );
 }
 

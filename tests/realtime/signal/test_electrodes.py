@@ -64,6 +64,40 @@ def test_the_sockets_of_an_amplifier_are_no_electrodes() -> None:
     assert Electrodes(["A1", "A2", "C3", "F7"]).scalp == ("C3", "F7")
 
 
+@pytest.mark.parametrize("form", ["{}", "EEG {}", "EEG {}-Ref", "POL {}"])
+def test_the_contacts_of_depth_electrodes_are_no_electrodes_of_the_scalp(form: str) -> None:
+    shafts = {"A": 8, "B": 10, "C": 8, "F": 10, "O": 8, "P": 6, "T": 8}
+    contacts = [form.format(f"{name}{n}") for name, top in shafts.items() for n in range(1, top)]
+    assert Electrodes(contacts).scalp == ()
+    # Not even beside a few electrodes of the scalp: which of the two a C3 is, nobody can tell.
+    scalp = ["EEG Fz-Ref", "EEG Cz-Ref", "EEG Fp1-Ref", "EEG Pz-Ref"]
+    assert Electrodes([*contacts, *scalp]).scalp == ("FZ", "CZ", "FP1", "PZ")
+
+
+def test_contacts_are_told_by_those_between_two_of_them() -> None:
+    assert Electrodes(["C1-C2", "C2-C3", "C3-C4", "F3-F4", "F4-F5", "C15-C16"]).scalp == (
+        *("F3", "F4", "F5"),
+    )
+    assert Electrodes([f"F{number}-F{number + 1}" for number in range(1, 8)]).scalp == ()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        # A night of sleep, a few channels, the 10-10 system, old names of the temples, and extras.
+        ["F3-M2", "F4-M1", "C3-M2", "C4-M1", "O1-M2", "O2-M1"],
+        ["F3-C3", "C3-P3", "F4-C4", "C4-P4"],
+        [*(f"{letter}{n}" for letter in "FP" for n in range(1, 9)), "Fz", "Cz"],
+        [*(f"C{n}" for n in range(1, 7)), *(f"FC{n}" for n in range(1, 7)), "FCz"],
+        ["Fp1", "Fp2", "T1", "T2", "T3", "T4", "T5", "T6", "O1", "O2"],
+        ["C3", "C4", "X1", "X2", "X3", "X9", "DC01", "E1", "E2", "EKG1", "SaO2 X9", "B1", "B9"],
+    ],
+)
+def test_electrodes_of_the_scalp_stay(labels: list[str]) -> None:
+    ends = [electrodes_of(label) for label in labels]
+    assert Electrodes(labels).columns == [place for place, each in enumerate(ends) if each]
+
+
 def test_the_shortest_way() -> None:
     graph = Electrodes(["Fp1-F7", "F7-T7", "T7-P7", "P7-T7", "Fp1-P7", "ECG", "Fz-Cz"])
     assert graph.columns == [0, 1, 2, 3, 4, 6]

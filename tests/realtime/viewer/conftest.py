@@ -81,7 +81,7 @@ def records(fake: FakeRecords) -> FakeRecords:
 def settings(home: Path, records_url: str, **given: Any) -> ViewerSettings:
     """Return settings that nothing of the environment has a say in."""
     fixed: dict[str, Any] = {"home": home, "records_url": records_url, "sign_in": None}
-    return ViewerSettings(**{**fixed, "token": None, "montages": None, **given})
+    return ViewerSettings(**{**fixed, "token": None, "montages": None, "origin": None, **given})
 
 
 @pytest.fixture(scope="session")

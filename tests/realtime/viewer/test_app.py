@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from realtime.viewer.app import create_app
+from realtime.viewer.app import create_app, in_clear
 from storage.errors import UsageError
 from tests.realtime.viewer.conftest import settings
 
@@ -17,6 +17,7 @@ from tests.realtime.viewer.conftest import settings
     [
         ({"host": "0.0.0.0", "sign_in": False}, "other machines can reach it"),
         ({"host": "ward-7", "sign_in": False}, "other machines can reach it"),
+        ({"origin": "https://ward", "sign_in": False}, "a proxy lets others in"),
         ({"certificate": Path("c.pem")}, "TLS needs both"),
         ({"private_key": Path("k.pem")}, "TLS needs both"),
         ({"certificate": Path("c.pem"), "private_key": Path("k.pem")}, "c.pem: there is no such"),
@@ -30,3 +31,19 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, given: dict[str, Any], sai
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "localhost", "::1", "::"])
 def test_every_place_to_listen_is_taken(tmp_path: Path, host: str) -> None:
     assert callable(create_app(settings(tmp_path, "http://127.0.0.1:1", host=host)))
+
+
+@pytest.mark.parametrize(
+    ("given", "clear"),
+    [
+        ({"host": "127.0.0.1"}, False),
+        ({"host": "0.0.0.0"}, True),
+        ({"host": "0.0.0.0", "certificate": Path("c"), "private_key": Path("k")}, False),
+        ({"host": "0.0.0.0", "origin": "https://ward"}, False),
+        ({"host": "0.0.0.0", "origin": "http://ward"}, True),
+    ],
+)
+def test_what_travels_unencrypted_is_known(
+    tmp_path: Path, given: dict[str, Any], clear: bool
+) -> None:
+    assert in_clear(settings(tmp_path, "http://127.0.0.1:1", **given)) is clear

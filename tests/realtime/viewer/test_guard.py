@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.realtime.viewer.conftest import FakeRecords
+from realtime.viewer.app import create_app
+from tests.realtime.viewer.conftest import FakeRecords, settings
+from tests.support.app_server import serving
 
 WRITE = "/api/recordings/r/annotations"
 
@@ -60,6 +63,42 @@ def test_a_page_of_elsewhere_cannot_make_a_browser_export(
 
 def test_a_link_from_elsewhere_opens_the_page(viewer: httpx.Client) -> None:
     assert viewer.get("/?recording=r", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header", ["Forwarded", "Via", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Host"]
+)
+def test_rights_are_not_lent_to_whoever_comes_through_a_proxy(
+    viewer: httpx.Client, guarded: httpx.Client, records: FakeRecords, header: str
+) -> None:
+    answer = viewer.get("/api/recordings", headers={header: "x"})
+    assert answer.status_code == 403
+    assert "RANVIER_VIEWER_SIGN_IN=true" in answer.json()["detail"]
+    assert not records.asked
+    assert guarded.get("/sign-in", headers={header: "x"}).status_code == 200
+
+
+def test_behind_a_proxy_the_address_that_people_open_writes(
+    tmp_path: Path, records: FakeRecords
+) -> None:
+    ours = "https://eeg.example.org"
+    app = create_app(settings(tmp_path, records.url, origin=ours))
+    fields = {"token": "rvt_x"}
+    with serving(app) as url, httpx.Client(base_url=url) as through:
+        refused = through.post("/sign-in", data=fields, headers={"Origin": f"{ours}.evil"})
+        assert refused.status_code == 403
+        assert "RANVIER_VIEWER_ORIGIN" in refused.json()["detail"]
+        answer = through.post("/sign-in", data=fields, headers={"Origin": ours})
+        assert answer.status_code == 303
+        assert answer.headers["set-cookie"].startswith("__Host-ranvier-session-")
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        seen = through.get("/api/recordings", headers={"Cookie": cookie})
+        assert seen.status_code == 200
+        assert seen.headers["cache-control"] == "private, no-cache"
+        out = through.post("/sign-out", headers={"Origin": ours, "Cookie": cookie})
+        assert "__Host-ranvier-session-" in out.headers["set-cookie"]
+        assert "Secure" in out.headers["set-cookie"]
+        assert through.get("/api/recordings", headers={"Cookie": cookie}).status_code == 401
 
 
 @pytest.mark.parametrize("origin", [None, "http://evil.example"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from pathlib import Path
@@ -71,15 +72,22 @@ def test_the_example_of_the_module_is_one(tmp_path: Path) -> None:
         (montage("derivations: []"), "montages.one: derivations: expected a list"),
         (montage("derivations: F7-T7"), "montages.one: derivations: expected a list"),
         (montage("derivations: [F7-T7, F77-T7]"), "montages.one: derivations[1]: expected"),
-        (montage("derivations: [7]"), "montages.one: derivations[0]: expected a text"),
+        (montage("derivations: [7]"), "montages.one: derivations[0]: expected Active"),
+        (montage("derivations: [[F7-T7]]"), "montages.one: derivations[0]: expected a text"),
         (montage("derivations: [F7-T7, F7-T7]"), "'F7-T7' is there twice"),
         (montage("derivations: [{active: C3}]"), "derivations[0]: expected active: C3"),
         (montage("derivations: [{active: C3, ref: A1}]"), "derivations[0]: ref is unknown"),
         (montage("derivations: [{active: C3, reference: []}]"), "derivations[0]: expected active"),
         (montage("derivations: [{active: C3, reference: 7}]"), "derivations[0]: expected"),
-        (montage("derivations: [C3-A1]\n    title: 7"), "montages.one: title: expected a text"),
+        (montage("derivations: [C3-A1]\n    title: [7]"), "montages.one: title: expected a text"),
+        (montage(f"derivations: [Left={' ' * 200}C3-A1]"), "derivations[0]: more than 200"),
+        (montage("derivations: [{active: C3, reference: A1, label: [x]}]"), "label: expected a"),
+        (montage("derivations: [{active: C3, reference: [[A1]]}]"), "derivations[0]: expected"),
+        (montage("derivations: [C3-A1]\n  one: {}"), "line 4, column 3: one is there twice"),
+        (montage("derivations: &a [*a]"), "line 3"),
         (montage(f"derivations: [{','.join(['F7-T7'] * 257)}]"), "257 of them; at most 256"),
-        (montage("derivations: !!python/object/apply:os.system [ls]"), "line 3"),
+        (montage("derivations: !!python/object/apply:os.system [ls]"), "derivations[0]: expected"),
+        (montage("derivations: !!int ''"), "derivations: expected a list"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:
@@ -149,3 +157,48 @@ def test_one_file_can_be_named(tmp_path: Path) -> None:
     path = tmp_path / "only.txt"
     path.write_text(GOOD)
     assert read(path) == (["left", "right"], [])
+
+
+@pytest.mark.parametrize("title", ["2024-02-30", "9" * 70, "0b_", "!!timestamp foo", "on"])
+def test_texts_are_texts(tmp_path: Path, title: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(montage(f"title: {title}\n    derivations: [C3-A1]"))
+    answer = MontageFiles(path, expected=True).read()
+    assert not answer.problems
+    assert answer.montages[0].title == title.rpartition(" ")[2]
+
+
+def test_what_unfolds_without_end_is_not_unfolded(tmp_path: Path) -> None:
+    names = "abcdefghijklmno"
+    lines = [f"a: &a [{', '.join(['x'] * 9)}]"]
+    for last, name in itertools.pairwise(names):
+        lines.append(f"{name}: &{name} [{', '.join([f'*{last}'] * 9)}]")
+    lines.append(montage("derivations: [{label: *o, active: C3, reference: [*o]}]"))
+    path = tmp_path / "a.yaml"
+    path.write_text("\n".join(lines))
+    names_read, problems = read(path)
+    assert not names_read
+    assert len(problems) == 1
+    assert len(problems[0]) < 300
+
+
+def test_more_montages_than_are_shown_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "montages:\n" + "".join(f"  m{n}: {{derivations: [C3-A1]}}\n" for n in range(65))
+    )
+    names, problems = read(path)
+    assert len(names) == 64
+    assert problems == ["a.yaml: montages.m64: there are 64 montages before it; no more are shown"]
+
+
+def test_a_folder_that_may_not_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert MontageFiles(tmp_path, expected=False).read().problems == (
+        f"{tmp_path}: cannot be read (Permission denied)",
+    )

@@ -1,9 +1,9 @@
-"""Sessions end, are bounded, and cannot be guessed; failed tries have to wait."""
+"""Sessions end, are bounded, and cannot be guessed."""
 
 from __future__ import annotations
 
 from realtime.viewer import sessions
-from realtime.viewer.sessions import IDLE_S, TRIES, WITHIN_S, Sessions, Throttle
+from realtime.viewer.sessions import IDLE_S, LONGEST_S, Sessions
 
 
 class Clock:
@@ -52,23 +52,21 @@ def test_the_longest_idle_makes_room() -> None:
     assert kept.token(names[1]) is None
 
 
-def test_failed_tries_have_to_wait() -> None:
+def test_a_session_ends_though_somebody_uses_it() -> None:
     clock = Clock()
-    throttle = Throttle(clock)
-    for _ in range(TRIES):
-        assert throttle.wait_s("one") == 0
-        throttle.note("one")
-        clock.now += 1
-    assert throttle.wait_s("one") == WITHIN_S - TRIES
-    assert throttle.wait_s("another") == 0
-    clock.now += WITHIN_S - TRIES
-    assert throttle.wait_s("one") == 0
+    kept = Sessions(clock)
+    name = kept.open("a")
+    while clock.now + IDLE_S / 2 <= LONGEST_S:
+        clock.now += IDLE_S / 2
+        assert kept.token(name) == "a"
+    clock.now += IDLE_S / 2
+    assert kept.token(name) is None
 
 
-def test_addresses_are_forgotten() -> None:
-    throttle = Throttle(Clock())
-    for number in range(2 * sessions.MOST_ADDRESSES):
-        for _ in range(TRIES):
-            throttle.note(str(number))
-    assert throttle.wait_s("0") == 0
-    assert throttle.wait_s(str(2 * sessions.MOST_ADDRESSES - 1)) > 0
+def test_nobody_signs_all_others_out() -> None:
+    kept = Sessions()
+    other = kept.open("of another")
+    mine = [kept.open("mine") for _ in range(2 * sessions.MOST)]
+    assert kept.token(other) == "of another"
+    standing = [name for name in mine if kept.token(name)]
+    assert standing == mine[-sessions.MOST_OF_ONE :]

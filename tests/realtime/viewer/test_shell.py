@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import socket
 
 import httpx
 import pytest
@@ -74,7 +75,7 @@ def test_no_callback_can_be_called(viewer: httpx.Client) -> None:
 def test_every_module_is_asked_for_again_and_sent_once(viewer: httpx.Client) -> None:
     text = viewer.get("/").text
     for path in PAGE.glob("*.js"):
-        assert f"/page/{path.name}" in text
+        assert (f"/page/{path.name}" in text) is (path.name != "signed_in.js")
         answer = viewer.get(f"/page/{path.name}")
         assert answer.headers["content-type"].startswith("text/javascript")
         assert answer.headers["cache-control"] == "no-cache"
@@ -82,9 +83,35 @@ def test_every_module_is_asked_for_again_and_sent_once(viewer: httpx.Client) -> 
         assert viewer.get(f"/page/{path.name}", headers=known).status_code == 304
 
 
-@pytest.mark.parametrize("path", ["/page/../app.py", "/page/%2e%2e/app.py", "/page/", "/assets/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/../app.py",
+        "/page/%2e%2e/app.py",
+        "/page/",
+        "/assets/",
+        "/_dash-component-suites/dash/../dash/dash.py",
+    ],
+)
 def test_no_other_file_is_sent(viewer: httpx.Client, path: str) -> None:
-    assert viewer.get(path).status_code == 404
+    # By hand, since a client takes the dots away.
+    url = viewer.base_url
+    with socket.create_connection((url.host, url.port or 80)) as plain:
+        host = url.netloc.decode()
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        plain.sendall(head.encode())
+        assert plain.recv(100).startswith(b"HTTP/1.1 404")
+
+
+def test_whoever_watches_over_it_gets_an_answer(
+    viewer: httpx.Client, guarded: httpx.Client
+) -> None:
+    for client in (viewer, guarded):
+        assert client.get("/health").json() == {"status": "ok"}
+        assert client.head("/health").status_code == 200
+    assert viewer.head("/").status_code == 200
+    origin = {"Origin": str(viewer.base_url).rstrip("/")}
+    assert viewer.post("/", headers=origin).status_code == 405
 
 
 def test_only_the_bundles_of_the_page_are_sent(viewer: httpx.Client) -> None:
@@ -96,7 +123,7 @@ def test_only_the_bundles_of_the_page_are_sent(viewer: httpx.Client) -> None:
         assert "max-age=31536000" in kept
     # Loaded by the graphs, when there are some.
     assert viewer.get(f"{suites}/plotly/package_data/plotly.min.js").status_code == 200
-    for path in ("dash/dash.py", "os/path.py", "realtime.viewer/app.py", "dash/../dash/dash.py"):
+    for path in ("dash/dash.py", "os/path.py", "realtime.viewer/app.py"):
         assert viewer.get(f"{suites}/{path}").status_code == 404, path
 
 

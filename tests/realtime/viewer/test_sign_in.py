@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from http.cookies import Morsel, SimpleCookie
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from realtime.viewer import throttle
+from realtime.viewer.app import create_app
 from realtime.viewer.callers import COOKIE
-from realtime.viewer.sessions import TRIES
-from tests.realtime.viewer.conftest import SECRET, FakeRecords
+from realtime.viewer.throttle import TRIES
+from tests.realtime.viewer.conftest import SECRET, FakeRecords, settings
+from tests.support.app_server import serving
 
 OWN = "rvt_token-of-a-person"
 
@@ -23,7 +28,9 @@ def sign_in(
 
 
 def cookie(answer: httpx.Response) -> Morsel[str]:
-    return SimpleCookie(answer.headers["set-cookie"])[COOKIE]
+    ((name, about),) = SimpleCookie(answer.headers["set-cookie"]).items()
+    assert COOKIE in name
+    return about
 
 
 def test_without_signing_in_there_is_nothing(guarded: httpx.Client, records: FakeRecords) -> None:
@@ -77,11 +84,50 @@ def test_the_cookie_is_for_the_browser_alone(guarded: httpx.Client) -> None:
     assert about["samesite"] == "strict"
     assert about["path"] == "/"
     assert not about["domain"]
+    assert not about["max-age"]  # gone with the browser; else with the session
+    assert not about["expires"]
     assert not about["secure"]
+    # Cookies are shared by all ports of a host.
+    assert about.key == f"{COOKIE}-{guarded.base_url.port}"
     assert OWN not in about.value
     host = str(guarded.base_url.netloc.decode())
     secure = sign_in(guarded, headers={"Origin": f"https://{host}"})
     assert cookie(secure)["secure"]
+    assert cookie(secure).key == f"__Host-{COOKIE}-{guarded.base_url.port}"
+
+
+def test_a_browser_keeps_nothing_that_going_back_would_show(
+    guarded: httpx.Client, records: FakeRecords
+) -> None:
+    sign_in(guarded)
+    records.headers = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": '"t"'}
+    for path in (
+        "/",
+        "/?recording=r",
+        "/sign-in?next=/",
+        "/session",
+        "/api/eeg",
+        "/api/recordings",
+    ):
+        assert guarded.get(path).headers["cache-control"] == "no-store", path
+
+
+def test_whoever_has_signed_in_goes_on(guarded: httpx.Client) -> None:
+    assert "/page/signed_in.js" in guarded.get("/sign-in").text
+    sign_in(guarded)
+    answer = guarded.get("/sign-in", params={"next": "/?recording=r"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?recording=r")
+    answer = guarded.get("/sign-in", params={"next": "//evil.example"})
+    assert answer.headers["location"] == "/"
+
+
+def test_strangers_are_not_told_where_the_records_service_is(tmp_path: Path) -> None:
+    app = create_app(settings(tmp_path, "http://127.0.0.1:9", sign_in=True))
+    with serving(app) as url, httpx.Client(base_url=url, headers={"Origin": url}) as stranger:
+        answer = sign_in(stranger)
+    assert answer.status_code == 502
+    assert "cannot be reached" in answer.text
+    assert "127.0.0.1" not in answer.text
 
 
 @pytest.mark.parametrize(
@@ -99,8 +145,8 @@ def test_the_cookie_is_for_the_browser_alone(guarded: httpx.Client) -> None:
     ],
 )
 def test_only_the_own_page_is_shown_next(guarded: httpx.Client, target: str) -> None:
-    assert sign_in(guarded, target=target).headers["location"] == "/"
     assert 'name="next" value="/"' in guarded.get(f"/sign-in?next={quote(target)}").text
+    assert sign_in(guarded, target=target).headers["location"] == "/"
 
 
 def test_what_is_typed_does_not_become_markup(guarded: httpx.Client) -> None:
@@ -128,7 +174,7 @@ def test_what_is_no_token_is_not_even_asked_for(
     guarded: httpx.Client, records: FakeRecords
 ) -> None:
     for token in ("", "two words", "line\nbreak", "ü", "x" * 501):
-        assert sign_in(guarded, token).status_code in {401, 429}
+        assert sign_in(guarded, token).status_code == 401
     assert not records.asked
 
 
@@ -151,17 +197,17 @@ def test_signing_out_forgets(guarded: httpx.Client) -> None:
     answer = guarded.post("/sign-out")
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
     assert answer.headers["clear-site-data"] == '"cache"'
-    assert COOKIE not in guarded.cookies
+    assert not guarded.cookies
     guarded.cookies.update(held)
     assert guarded.get("/api/recordings").status_code == 401
 
 
 def test_signing_in_again_gives_another_session(guarded: httpx.Client) -> None:
-    first = cookie(sign_in(guarded)).value
-    second = cookie(sign_in(guarded)).value
-    assert first != second
+    first = cookie(sign_in(guarded))
+    second = cookie(sign_in(guarded))
+    assert first.value != second.value
     guarded.cookies.clear()
-    guarded.cookies.set(COOKIE, first)
+    guarded.cookies.set(first.key, first.value)
     assert guarded.get("/api/recordings").status_code == 401
 
 
@@ -174,13 +220,20 @@ def test_the_own_token_wins_where_one_is_lent(viewer: httpx.Client, records: Fak
     assert records.asked[-1].headers["authorization"] == f"Bearer {OWN}"
 
 
-def test_guessing_has_to_wait(guarded: httpx.Client, records: FakeRecords) -> None:
-    # The last of this file: whoever comes from this address has to wait now.
+def test_guessing_takes_its_time(
+    records: FakeRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle, "APART_S", 0.5)
+    monkeypatch.setattr(throttle, "PATIENCE_S", 0.9)
     records.status = 401
-    answers = [sign_in(guarded).status_code for _ in range(TRIES + 2)]
-    assert answers[-1] == 429
-    asked = len(records.asked)
-    answer = sign_in(guarded)
-    assert answer.status_code == 429
-    assert 0 < int(answer.headers["retry-after"]) <= 60
-    assert len(records.asked) == asked
+    app = create_app(settings(tmp_path, records.url, sign_in=True))
+    with serving(app) as url, httpx.Client(base_url=url, headers={"Origin": url}) as page:
+        with ThreadPoolExecutor(30) as people:
+            answers = list(people.map(lambda _: sign_in(page), range(30)))
+        statuses = [answer.status_code for answer in answers]
+        assert set(statuses) == {401, 429}
+        assert len(records.asked) == statuses.count(401) < 2 * TRIES
+        late = next(answer for answer in answers if answer.status_code == 429)
+        assert int(late.headers["retry-after"]) >= 1
+        records.status = 200
+        assert sign_in(page).status_code == 303
