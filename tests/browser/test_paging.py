@@ -190,6 +190,11 @@ def test_neighbours_are_fetched_ahead(viewer: Viewer, page: Page) -> None:
     open_recording(page, viewer.url, HOUR, MADE, t=1000)
     _until(page, lambda: len(asked) == 3)
     assert sorted(round(_start(url)) for url in asked) == [990, 1000, 1010]
+    page.wait_for_function(
+        """() => performance.getEntriesByType("resource")
+            .filter((each) => each.name.includes("/eeg?") && each.responseEnd > 0).length === 3"""
+    )
+    page.wait_for_load_state("networkidle")
     in_time = page.evaluate(
         """async () => {
           let at = null;
