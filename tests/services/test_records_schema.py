@@ -45,7 +45,7 @@ def _takes_something(operation: Any) -> bool:
     return bool(operation.query or operation.body or operation.path_parameters)
 
 
-# Hypothesis warns if Python's random state changes while a request is made up, once in a long while.
+# Hypothesis warns if Python's random state changes meanwhile, which it did once.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 def test_made_up_requests(fuzzed: RecordsServer, mode: schemathesis.GenerationMode) -> None:
