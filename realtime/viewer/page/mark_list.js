@@ -169,7 +169,7 @@ export function mount(store, actions) {
       const more = text ? voided.filter((mark) => matches(mark, text)) : voided;
       shown = [...shown, ...more].sort((one, other) => one.onset - other.onset);
     }
-    empty.hidden = shown.length > 0;
+    empty.hidden = shown.length > 0 || !state.detail;
     if (!state.annotations.length) setText(empty, "No marks yet. Press m to mark something.");
     else setText(empty, "No mark matches the filter.");
     list.show(shown);
@@ -183,7 +183,7 @@ export function mount(store, actions) {
 
   store.subscribe(on(["patient", "recording"], lookBack));
   store.subscribe(on(["annotations"], () => history.checked && lookBack()));
-  store.subscribe(on(["annotations", "markText"], show));
+  store.subscribe(on(["annotations", "markText", "detail"], show));
   store.subscribe(on(["clock", "detail"], list.refresh));
   store.subscribe(on(["selected"], select));
   show(store.get());

@@ -140,7 +140,8 @@ export function mount(store, actions) {
 
   /** Move the marker to the page: all that happens here when a page is turned. */
   function place() {
-    const { start, window, end } = store.get();
+    const { detail, start, window, end } = store.get();
+    marker.hidden = !detail;
     const last = lastOf(store.get());
     const xOf = (time) => size.left + (Math.min(Math.max(time, 0), last) / last) * size.width;
     const [from, to] = [xOf(start), xOf(Math.min(start + window, Math.max(end, start)))];
