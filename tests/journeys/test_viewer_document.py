@@ -491,10 +491,11 @@ def test_paging_through_the_night(served: Viewer, page: Page) -> None:
     pages = END_S // 60
     for number in range(1, pages):
         page.keyboard.press("ArrowRight")
-        if number % 100 == 0:  # it answers in between
+        if number % 15 == 0:  # it answers in between
             wait_drawn(page, number * 60)
     wait_drawn(page, END_S - 60)
-    assert page.evaluate("window.draws") >= pages // 100
+    draws = page.evaluate("window.draws")
+    assert draws > pages / 20, draws
     tools = page.context.new_cdp_session(page)
     tools.send("HeapProfiler.enable")
     tools.send("HeapProfiler.collectGarbage")
